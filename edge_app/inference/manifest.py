@@ -1,0 +1,247 @@
+"""``manifest.json``: everything the runtime must know about a bundle, every field required.
+
+A bundle is a folder ``exports/<name>/`` with the ONNX graphs, ``golden.npz``, ``manifest.json``,
+``README.md`` (model card) and ``metrics.json``. Graph inputs and outputs have static shapes with a leading
+batch of 1. The graph that ends the chain has the outputs ``logits`` and ``probabilities``; temperature,
+normalisation and features are inside. The device YAML holds no model parameter: they are all here.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edge_app.errors import ManifestError
+
+FORMAT_VERSION = 1
+MAX_OPSET = 17
+"""onnxruntime 1.23.2, the last wheel for Python 3.10 on aarch64, and TensorRT 10 both take it."""
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class StreamSpec(_Part):
+    """The signal that the model was trained on."""
+
+    kind: Literal["eeg", "imu", "video"]
+    rate_hz: Positive | None = Field(description="Samples a second; null for video: any rate.")
+    channels: tuple[str, ...] = Field(min_length=1)
+    units: tuple[str, ...] = Field(min_length=1)
+    placement: str = Field(description="Where the sensor sits, in words.")
+
+
+class WindowSpec(_Part):
+    """Window and hop in samples at ``stream.rate_hz``."""
+
+    length_samples: int = Field(ge=1)
+    hop_samples: int = Field(ge=1)
+
+
+class FaceConditioning(_Part):
+    """Frame to face crop: ``edge_app.preprocess.face``."""
+
+    kind: Literal["face_crop"]
+    size_px: int = Field(ge=16, le=512)
+    margin: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        description="Added on each side of the detector's box, as a share of the box."
+    )
+    min_face_px: int = Field(ge=8)
+
+
+class EegConditioning(_Part):
+    """One EEG epoch at the model's rate: ``edge_app.preprocess.eeg``."""
+
+    kind: Literal["eeg_epoch"]
+    max_missing_fraction: Fraction
+    flat_below_uv: Positive
+    clipped_above_fraction: Fraction
+
+
+class GaitConditioning(_Part):
+    """One IMU window at the model's rate: ``edge_app.preprocess.gait``."""
+
+    kind: Literal["gait_window"]
+    max_missing_fraction: Fraction
+    min_gyr_rms_radps: Positive = Field(description="Below it nobody walks on this foot.")
+    min_periodicity: Fraction = Field(description="Least autocorrelation peak of a walking window.")
+
+
+class TensorSpec(_Part):
+    """One graph input or output."""
+
+    name: str
+    dtype: Literal["float32", "uint8", "int64", "bool"]
+    shape: tuple[int, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _static(self) -> TensorSpec:
+        if prod(self.shape) < 1 or self.shape[0] != 1:
+            raise ValueError(f"shape {self.shape} must be static with a leading batch of 1")
+        return self
+
+
+class GraphSpec(_Part):
+    """One ONNX file of the bundle."""
+
+    role: Literal["model", "encoder", "sequence"]
+    file: FileName
+    sha256: Sha256
+    opset: int = Field(ge=13, le=MAX_OPSET)
+    inputs: tuple[TensorSpec, ...] = Field(min_length=1)
+    outputs: tuple[TensorSpec, ...] = Field(min_length=1)
+
+
+class RollingSpec(_Part):
+    """How single answers become a rolling one: ``edge_app.rolling``."""
+
+    time_constant_s: Positive | None = Field(description="Smoothing in time; null: none.")
+    enter_probability: Fraction = Field(description="A label is taken up at or above this.")
+    leave_probability: Fraction = Field(description="A label is given up below this.")
+    min_dwell_s: Annotated[float, Field(ge=0.0)] = Field(description="Least time between two labels.")
+    lookahead_windows: int = Field(ge=0, description="Windows after which a revised answer is final.")
+    min_evidence_s: Annotated[float, Field(ge=0.0)] = Field(
+        description="Signal time needed before a person-level answer."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> RollingSpec:
+        if self.leave_probability > self.enter_probability:
+            raise ValueError("leave_probability must not exceed enter_probability")
+        return self
+
+
+class Calibration(_Part):
+    """Temperature scaling, already inside the graph; recorded here."""
+
+    temperature: Positive
+    fitted_on: str
+
+
+class Golden(_Part):
+    """Stored inputs and outputs, and how far a backend may stray from them."""
+
+    file: FileName
+    sha256: Sha256
+    cases: int = Field(ge=1)
+    tolerance_fp32: Positive
+    tolerance_fp16: Positive
+
+
+class Data(_Part):
+    """What the model learned from."""
+
+    name: str
+    source: str
+    licence: str
+    people: int | None = Field(ge=1, description="Number of people; null when unknown.")
+    simulated: bool
+
+
+class Training(_Part):
+    """Where the weights come from."""
+
+    commit: str
+    recipe: str
+    command: str
+    date: str
+    seed: int
+    data: tuple[Data, ...] = Field(min_length=1)
+
+
+class Metric(_Part):
+    """One measured figure."""
+
+    name: str
+    value: float = Field(allow_inf_nan=False)
+    data: str
+    split: str
+    simulated: bool
+
+
+class Manifest(_Part):
+    """The whole of ``manifest.json``."""
+
+    format_version: Literal[1]
+    name: FileName
+    task: Literal["emotion", "sleep", "frailty"]
+    labels: tuple[str, ...] = Field(min_length=2)
+    stream: StreamSpec
+    window: WindowSpec
+    conditioning: FaceConditioning | EegConditioning | GaitConditioning = Field(
+        discriminator="kind"
+    )
+    graphs: tuple[GraphSpec, ...] = Field(min_length=1, max_length=2)
+    rolling: RollingSpec
+    calibration: Calibration
+    golden: Golden
+    training: Training
+    metrics: tuple[Metric, ...]
+    intended_use: str
+    limits: str
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        roles = tuple(graph.role for graph in self.graphs)
+        if roles not in (("model",), ("encoder", "sequence")):
+            raise ValueError(f"graphs must be [model] or [encoder, sequence], not {list(roles)}")
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("labels must differ")
+        outputs = {tensor.name: tensor.shape for tensor in self.graphs[-1].outputs}
+        for name in ("logits", "probabilities"):
+            shape = outputs.get(name)
+            if shape is None or shape[-1] != len(self.labels):
+                raise ValueError(
+                    f"the last graph needs an output {name!r} ending in {len(self.labels)} labels, "
+                    f"has {outputs}"
+                )
+        if len(self.stream.units) != len(self.stream.channels):
+            raise ValueError("stream.units must have one unit a channel")
+        if self.stream.rate_hz is None and self.stream.kind != "video":
+            raise ValueError("stream.rate_hz may be null for video only")
+        return self
+
+    @property
+    def simulated(self) -> bool:
+        """True when any of the training data is simulated."""
+        return any(data.simulated for data in self.training.data)
+
+
+def read_manifest(bundle_dir: Path) -> Manifest:
+    """Read and check ``manifest.json``.
+
+    Args:
+        bundle_dir: the bundle's folder.
+
+    Returns:
+        The manifest; files are not checked here, see ``bundle.load_bundle``.
+
+    Raises:
+        ManifestError: no such file, not JSON, a missing, unknown or wrong field.
+    """
+    path = bundle_dir / "manifest.json"
+    if not path.is_file():
+        raise ManifestError(
+            "no manifest.json: this is not a bundle",
+            source=str(bundle_dir),
+            next_step="Name a folder made by `trainer export`, such as exports/emotion",
+        )
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        raise ManifestError(
+            f"{error.error_count()} error(s), the first at {where}: {first['msg']}",
+            source=str(path),
+            next_step="Export the bundle again with `trainer export`; do not edit it by hand",
+        ) from error
