@@ -1,0 +1,19 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real recordings; the test skips where it is absent."""
+    path = Path(os.environ.get("BEDSIDE_DATA", ROOT / "../shared/data")).resolve()
+    if not path.is_dir():
+        pytest.skip(f"no data folder at {path}: set BEDSIDE_DATA to run this test")
+    return path
