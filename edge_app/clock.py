@@ -18,7 +18,7 @@ class Clock(Protocol):
 
 
 class MonotonicClock:
-    """``time.monotonic`` (on Linux the LSL clock too), optionally running faster for a demonstration.
+    """``time.monotonic`` (the LSL clock too on Linux), optionally faster for a demonstration.
 
     Args:
         speed: stream seconds a real second. At 1 stamps equal ``time.monotonic``.

@@ -1,9 +1,10 @@
 """What crosses a boundary: frozen, checked, with units.
 
-``StreamInfo`` describes a stream once; ``Chunk`` is what a source delivers; ``Window`` is what a model
-sees; ``Prediction`` is what is said about it. Time is seconds: of the monotonic clock when live (the LSL
-clock is the same one), of the recording's own clock in a replay. Signals are ``(n_samples, n_channels)``
-float32 in the units of ``CANONICAL_UNITS``; pictures are ``(n_frames, height, width, 3)`` uint8 RGB.
+``StreamInfo`` describes a stream once; ``Chunk`` is what a source delivers; ``Window`` is what a
+model sees; ``Prediction`` is what is said about it. Time is seconds: of the monotonic clock when
+live (the LSL clock is the same one), of the recording's own clock in a replay. Signals are
+``(n_samples, n_channels)`` float32 in the units of ``CANONICAL_UNITS``; pictures are ``(n_frames,
+height, width, 3)`` uint8 RGB.
 """
 
 from __future__ import annotations
@@ -70,12 +71,13 @@ class StreamInfo:
         units: one canonical unit a channel.
         device: what delivers it, in words; a file name for recordings.
         simulated: True when no patient stands behind the signal.
-        start_unix_s: Unix time of stream time 0 by the recording's own clock; None when the stream runs
-            on the monotonic clock or the recording has no date.
+        start_unix_s: Unix time of stream time 0 by the recording's own clock; None when the
+            stream runs on the monotonic clock or the recording has no date.
         jitter_s: how far a raw stamp may stray from its sample's true time; 0 for recordings.
 
     Raises:
-        ContractError: empty or doubled names, a rate that is not positive, a unit that is not canonical.
+        ContractError: empty or doubled names, a rate that is not positive, a unit that is not
+            canonical.
     """
 
     name: str
@@ -117,7 +119,7 @@ class StreamInfo:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some samples in a row, as a source delivers them; may be empty.
+    """Some samples in a row, as a source delivers them; may be empty; never written to afterwards.
 
     Args:
         times_s: (n_samples,) float64, one stamp a sample.
@@ -142,8 +144,8 @@ class Chunk:
         ):
             raise ContractError(
                 "a chunk has the wrong shape or type",
-                expected="times (n,) float64 and samples (n, channels) float32 or (n, h, w, 3) uint8",
-                got=f"times {times_s.shape} {times_s.dtype}, samples {samples.shape} {samples.dtype}",
+                expected="times (n,) float64, samples (n, channels) float32 or (n, h, w, 3) uint8",
+                got=f"{times_s.shape} {times_s.dtype}, {samples.shape} {samples.dtype}",
                 next_step="Correct the source that made the chunk",
             )
 
@@ -202,7 +204,8 @@ class Prediction:
         start_s: start of the window it speaks of.
         end_s: end of the window it speaks of.
         label: the answer, or None when abstained.
-        probabilities: (label, probability) in the manifest's order, summing to 1; empty when nothing is known.
+        probabilities: (label, probability) in the manifest's order, summing to 1; empty when
+            nothing is known.
         quality: 0 (useless) to 1 (clean) for the signal behind it, None when it cannot be told.
         abstained: the reason for having no label, or None.
         final: False while the answer may still be revised.
@@ -212,7 +215,8 @@ class Prediction:
         latency_s: age of the newest sample when emitted; None in a replay.
 
     Raises:
-        ContractError: label and reason both given or both missing, or probabilities that do not sum to 1.
+        ContractError: label and reason both given or both missing, or probabilities that do not
+            sum to 1.
     """
 
     task: str

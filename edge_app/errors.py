@@ -14,8 +14,8 @@
     ├── DatasetError             training data: missing, damaged, leaking
     └── TrainingError            training or export
 
-Every error says what is wrong, what was expected and got, and what to do next. ``exit_code`` is what a
-command ends with.
+Every error says what is wrong, what was expected and got, and what to do next. ``exit_code`` is
+what a command ends with.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """``manifest.json``: everything the runtime must know about a bundle, every field required.
 
 A bundle is a folder ``exports/<name>/`` with the ONNX graphs, ``golden.npz``, ``manifest.json``,
-``README.md`` (model card) and ``metrics.json``. Graph inputs and outputs have static shapes with a leading
-batch of 1. The graph that ends the chain has the outputs ``logits`` and ``probabilities``; temperature,
-normalisation and features are inside. The device YAML holds no model parameter: they are all here.
+``README.md`` (model card) and ``metrics.json``. Graph inputs and outputs have static shapes with
+a leading batch of 1. The graph that ends the chain has the outputs ``logits`` and
+``probabilities``; temperature, normalisation and features are inside. The device YAML holds no
+model parameter: they are all here.
 """
 
 from __future__ import annotations
@@ -107,8 +108,12 @@ class RollingSpec(_Part):
     time_constant_s: Positive | None = Field(description="Smoothing in time; null: none.")
     enter_probability: Fraction = Field(description="A label is taken up at or above this.")
     leave_probability: Fraction = Field(description="A label is given up below this.")
-    min_dwell_s: Annotated[float, Field(ge=0.0)] = Field(description="Least time between two labels.")
-    lookahead_windows: int = Field(ge=0, description="Windows after which a revised answer is final.")
+    min_dwell_s: Annotated[float, Field(ge=0.0)] = Field(
+        description="Least time between two labels."
+    )
+    lookahead_windows: int = Field(
+        ge=0, description="Windows after which a revised answer is final."
+    )
     min_evidence_s: Annotated[float, Field(ge=0.0)] = Field(
         description="Signal time needed before a person-level answer."
     )

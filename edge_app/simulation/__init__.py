@@ -1,0 +1,1 @@
+"""Simulated signals: deterministic by seed, endless in bounded memory, always called simulated."""

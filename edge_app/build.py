@@ -1,0 +1,178 @@
+"""Puts the parts together: configuration to sources, tasks, jobs. The only file that knows all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_app.clock import Clock
+from edge_app.config import LslConfig, RecordingConfig, SimulatedConfig, StreamConfig
+from edge_app.contracts import StreamInfo
+from edge_app.errors import ManifestError
+from edge_app.health import StreamHealth
+from edge_app.inference.bundle import Bundle, load_bundle, require_golden
+from edge_app.pipeline import Emit, Pipeline
+from edge_app.preprocess.face import FaceDetector, HaarDetector, YuNetDetector
+from edge_app.sources.protocol import Source
+from edge_app.supervisor import StreamJob
+from edge_app.tasks.protocol import Task, build_windower, fit_stream
+from edge_app.tasks.registry import KIND_OF_TASK, build_task
+from edge_app.windowing import Windower
+
+OnOpen = Callable[[StreamInfo, Source], None]
+
+
+def find_bundle(task: str) -> Path:
+    """Return the shipped bundle of a task.
+
+    Looked for in ``$BEDSIDE_EXPORTS``, in ``./exports`` and beside the installed sources.
+
+    Args:
+        task: ``emotion``, ``sleep`` or ``frailty``.
+
+    Raises:
+        ManifestError: in none of them.
+    """
+    roots = [Path("exports"), Path(__file__).resolve().parents[1] / "exports"]
+    if "BEDSIDE_EXPORTS" in os.environ:
+        roots.insert(0, Path(os.environ["BEDSIDE_EXPORTS"]))
+    for root in roots:
+        if (root / task / "manifest.json").is_file():
+            return root / task
+    raise ManifestError(
+        f"no bundle for {task}",
+        expected=[str(root / task) for root in roots],
+        next_step="Name one with --bundle, or set BEDSIDE_EXPORTS to the folder that holds them",
+    )
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Load a bundle, every hash verified, and hold it against its golden outputs.
+
+    Args:
+        path: the bundle's folder.
+
+    Raises:
+        ManifestError: a missing, altered or wrong file.
+        InferenceError: this machine's backend does not give the golden outputs.
+    """
+    bundle = load_bundle(path)
+    require_golden(bundle)
+    return bundle
+
+
+def build_source(config: StreamConfig, task: str, clock: Clock) -> Source:
+    """Return the source of a configured stream, closed.
+
+    Args:
+        config: the stream.
+        task: what its bundle does; tells a recording which kind of stream to look for.
+        clock: the stream clock of live and simulated sources.
+    """
+    given = config.source
+    if isinstance(given, RecordingConfig):
+        from edge_app.sources.recording.player import RecordingSource
+
+        return RecordingSource(
+            given.path,
+            kind=KIND_OF_TASK[task],
+            channel=given.channel,
+            unit=given.unit,
+            gyr_unit=given.gyr_unit,
+            rate_hz=given.rate_hz,
+            name=config.name,
+            speed=given.speed,
+            clock=clock,
+        )
+    if isinstance(given, LslConfig):
+        from edge_app.sources.lsl_eeg import LslEegSource
+
+        return LslEegSource(
+            name=config.name,
+            source_id=given.source_id,
+            stream_name=given.stream_name,
+            channel=given.channel,
+            unit=given.unit,
+            jitter_s=given.jitter_s,
+            resolve_timeout_s=given.resolve_timeout_s,
+            stale_after_s=given.stale_after_s,
+        )
+    return _simulated(config.name, given, clock)
+
+
+def _simulated(name: str, given: SimulatedConfig, clock: Clock) -> Source:
+    from edge_app.sources.simulated import simulated_eeg, simulated_face, simulated_imu
+
+    makers = {"eeg": simulated_eeg, "imu": simulated_imu, "face": simulated_face}
+    sensor = makers[given.sensor](name=name, seed=given.seed, clock=clock, paced=True)
+    if given.transport == "lsl":
+        from edge_app.loopback import LslLoopbackSource
+
+        return LslLoopbackSource(name=name, sensor=sensor, clock=clock)
+    return sensor
+
+
+def _detector(config_file: Path | None) -> Callable[[], FaceDetector]:
+    if config_file is None:
+        return HaarDetector
+    return lambda: YuNetDetector(config_file)
+
+
+@dataclass(slots=True)
+class StreamRoad:
+    """Windower and task of one stream, kept over restarts of its source.
+
+    Args:
+        bundle: the model.
+        face_detector: YuNet file, or None for OpenCV's own.
+        task: made when the stream first opens; after a restart it is reset, not made anew, so
+            that what is known about the person stays.
+    """
+
+    bundle: Bundle
+    face_detector: Path | None = None
+    task: Task | None = None
+
+    def prepare(self, info: StreamInfo) -> tuple[Windower, Task]:
+        """Hold an opened stream against the model and return its windower and task.
+
+        Raises:
+            ConfigError: the stream does not fit the model.
+        """
+        windower = build_windower(fit_stream(self.bundle.manifest, info), info)
+        if self.task is None:
+            self.task = build_task(self.bundle, info, _detector(self.face_detector))
+        else:
+            self.task.reset()
+        return windower, self.task
+
+
+def build_job(
+    config: StreamConfig, bundle: Bundle, clock: Clock, emit: Emit, on_open: OnOpen
+) -> StreamJob:
+    """Return a configured stream as a job for the supervisor.
+
+    Args:
+        config: the stream.
+        bundle: its bundle, loaded.
+        clock: the stream clock.
+        emit: takes the predictions.
+        on_open: told of every opening.
+    """
+    health = StreamHealth(config.name)
+    road = StreamRoad(bundle, config.face_detector)
+    live = not isinstance(config.source, RecordingConfig)
+
+    def pipeline() -> Pipeline:
+        return Pipeline(
+            build_source(config, bundle.manifest.task, clock),
+            road.prepare,
+            emit,
+            health,
+            clock=clock if live else None,
+            on_open=on_open,
+        )
+
+    return StreamJob(health, pipeline)

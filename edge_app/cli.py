@@ -1,0 +1,335 @@
+"""``edge-app``: run | demo | replay | check | devices. Parsing and showing only; no logic."""
+
+from __future__ import annotations
+
+import logging
+import os
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import click
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from edge_app.errors import ConfigError, EdgeAppError
+
+if TYPE_CHECKING:
+    from edge_app.check import Finding
+    from edge_app.devices import Found
+    from edge_app.replay import ReplayResult
+    from edge_app.run import RunResult
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="""Rolling facial-expression, sleep-stage and frailty classification beside one patient.
+
+    Start without hardware:   edge-app demo --duration 60
+    Try a recording:          edge-app replay night.edf --task sleep --out results
+    Set a device up:          edge-app devices, then edge-app check CONFIG, then edge-app run CONFIG
+
+    Not a medical device: answers are estimates, for trend and research.
+    Exit codes: 0 done, 1 failed or check not passed, 2 wrong use or configuration, 3 bundle,
+    4 sensor or recording, 5 results cannot be written.""",
+)
+_out = Console()
+_err = Console(stderr=True)
+
+
+class TaskName(str, Enum):
+    """Tasks on the command line."""
+
+    EMOTION = "emotion"
+    SLEEP = "sleep"
+    FRAILTY = "frailty"
+
+
+def _speed(text: str) -> float | None:
+    """Parse ``max`` or a factor."""
+    if text == "max":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0.0 < speed < float("inf"):
+        raise ConfigError(
+            "--speed cannot be used",
+            expected="max, or a factor above 0 such as 1 or 20",
+            got=text,
+            next_step="Correct --speed",
+        )
+    return speed
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="Device YAML, such as device_configs/demo.yaml.")],
+    duration: Annotated[
+        float | None, typer.Option(min=0.1, help="Seconds to run; without it until Ctrl-C.")
+    ] = None,
+) -> None:
+    """Run a device live: every sensor of CONFIG at once.
+
+    A sensor that fails is reported and tried again; the others go on. Ctrl-C or SIGTERM ends it
+    within a second with all results written.
+
+    Example: edge-app run device_configs/demo.yaml
+    """
+    from edge_app.config import load_config
+    from edge_app.run import run_device
+
+    _finish_run(run_device(load_config(config), duration_s=duration))
+
+
+@app.command()
+def demo(
+    duration: Annotated[
+        float | None, typer.Option(min=0.1, help="Seconds of stream time; without it until Ctrl-C.")
+    ] = None,
+    speed: Annotated[
+        float, typer.Option(min=0.1, max=100.0, help="Stream seconds a real second.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another simulated patient.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write predictions.jsonl and health.jsonl there.")
+    ] = None,
+) -> None:
+    """All three tasks at once on simulated sensors, answer beside truth.
+
+    The face is a drawing made of averages, the EEG and the foot sensor are synthetic: nothing
+    here says anything about a real person. The EEG travels through a real Lab Streaming Layer
+    outlet and inlet. The first sleep stage comes after 30 s of stream time; --speed 10 shows it
+    after 3 s.
+
+    Example: edge-app demo --speed 4 --duration 300
+    """
+    from edge_app.demo import demo_config
+    from edge_app.run import run_device
+
+    _finish_run(run_device(demo_config(seed, out), duration_s=duration, speed=speed))
+
+
+@app.command()
+def replay(
+    recording: Annotated[
+        Path, typer.Argument(help="EDF, BDF, XDF, IMU text, video or image folder.")
+    ],
+    task: Annotated[TaskName, typer.Option(help="What to estimate.")],
+    out: Annotated[Path, typer.Option(help="Directory for predictions.jsonl and health.json.")],
+    bundle: Annotated[
+        Path | None, typer.Option(help="Exported model; without it the shipped one of the task.")
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option(help="EEG channel by name; without it the most frontal one.")
+    ] = None,
+    speed: Annotated[str, typer.Option(help="max, or a factor; 1 is real time.")] = "max",
+    unit: Annotated[
+        str | None, typer.Option(help="Unit where the file does not say: uV, mV, V; g, m/s^2.")
+    ] = None,
+    gyr_unit: Annotated[
+        str | None, typer.Option(help="Unit of the gyroscope where it is not clear: rad/s, deg/s.")
+    ] = None,
+    rate_hz: Annotated[
+        float | None, typer.Option(min=0.01, help="Rate where the file does not say.")
+    ] = None,
+    chunk: Annotated[
+        int | None, typer.Option(min=1, help="Samples delivered at a time. Same result.")
+    ] = None,
+    face_detector: Annotated[
+        Path | None, typer.Option(help="YuNet ONNX file; without it OpenCV's own Haar cascade.")
+    ] = None,
+) -> None:
+    """Estimate from a recording what would have been said live.
+
+    Writes OUT/predictions.jsonl, one answer a line. The same recording and bundle give the same
+    bytes, whatever the speed or chunk size.
+
+    Example: edge-app replay night.edf --task sleep --channel "EEG Fpz-Cz" --out results
+    """
+    from edge_app.build import find_bundle
+    from edge_app.replay import ReplayRequest
+    from edge_app.replay import replay as run_replay
+
+    request = ReplayRequest(
+        recording,
+        task.value,
+        bundle or find_bundle(task.value),
+        out,
+        channel,
+        unit,
+        gyr_unit,
+        rate_hz,
+        _speed(speed),
+        chunk,
+        face_detector,
+    )
+    columns = ("[progress.description]{task.description}", "{task.percentage:>3.0f} %")
+    with Progress(
+        TextColumn(columns[0]),
+        BarColumn(),
+        TextColumn(columns[1]),
+        TimeRemainingColumn(),
+        console=_err,
+        transient=True,
+        disable=not _err.is_terminal,
+    ) as bar:
+        shown = bar.add_task(recording.name, total=None)
+        result = run_replay(
+            request, lambda done_s, total_s: bar.update(shown, completed=done_s, total=total_s)
+        )
+    _show_replay(result)
+
+
+@app.command()
+def check(
+    config: Annotated[Path, typer.Argument(help="Device YAML, or a bundle folder.")],
+) -> None:
+    """Say what of a device works, what does not, and what to do.
+
+    Loads the configuration, verifies every bundle's hashes and golden outputs on this machine,
+    opens every sensor for a moment, and tries the output directory. Exit code 1 when anything
+    fails.
+
+    Example: edge-app check device_configs/demo.yaml
+    """
+    from edge_app.check import check_bundle, check_device
+
+    is_bundle = (config / "manifest.json").is_file()
+    with _err.status("checking ..."):
+        findings = list(check_bundle(config) if is_bundle else check_device(config))
+    _show_findings(findings)
+    if not all(finding.passed for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def devices(
+    seconds: Annotated[float, typer.Option(min=0.5, max=60.0, help="How long to listen.")] = 4.0,
+) -> None:
+    """List cameras, Bluetooth sensors and LSL streams in reach.
+
+    Example: edge-app devices --seconds 10
+    """
+    from edge_app.devices import find_ble_devices, find_cameras, find_lsl_streams
+
+    searches = {
+        "Cameras": find_cameras,
+        "Lab Streaming Layer streams": lambda: find_lsl_streams(seconds),
+        "Bluetooth LE devices": lambda: find_ble_devices(seconds),
+    }
+    for title, search in searches.items():
+        try:
+            with _err.status(f"{title} ..."):
+                found = search()
+        except EdgeAppError as error:
+            _out.print(f"[bold]{title}[/]: [yellow]{error}[/]", highlight=False)
+            continue
+        _show_found(title, found)
+
+
+def _finish_run(result: RunResult) -> None:
+    table = Table("stream", "final answers", "abstained", "agrees with truth", "data age", "health")
+    for health in result.health:
+        seen = result.console.seen.get(health.stream) if result.console else None
+        labels = ", ".join(f"{k} {n}" for k, n in seen.labels.most_common()) if seen else ""
+        reasons = ", ".join(f"{k} {n}" for k, n in seen.reasons.most_common()) if seen else ""
+        compared = seen.compared if seen else 0
+        agreed = f"{seen.agreed} of {compared} (simulated)" if seen and compared else "-"
+        latency_s = health.max_latency_s
+        age = "-" if latency_s is None else f"up to {1000 * latency_s:.0f} ms"
+        told = (
+            f"{health.state}, {health.samples} samples, {health.gaps} gaps, "
+            f"{health.dropped} dropped, {health.restarts} restarts"
+        )
+        if health.last_error:
+            told += f"; {health.last_error}"
+        table.add_row(health.stream, labels or "-", reasons or "-", agreed, age, told)
+    _out.print(table)
+    if any(health.state == "failed" for health in result.health):
+        raise typer.Exit(1)
+
+
+def _show_replay(result: ReplayResult) -> None:
+    for assumption in result.assumptions:
+        _err.print(f"assumed: {assumption}", style="yellow", markup=False, highlight=False)
+    answered, abstained = sum(result.labels.values()), sum(result.reasons.values())
+    table = Table("final answer", "count", "share")
+    for name, count in result.labels.most_common():
+        table.add_row(name, str(count), f"{100 * count / (answered + abstained):.1f} %")
+    for name, count in result.reasons.most_common():
+        share = f"{100 * count / (answered + abstained):.1f} %"
+        table.add_row(f"unknown: {name.replace('_', ' ')}", str(count), share, style="yellow")
+    _out.print(table)
+    health = result.health
+    _out.print(
+        f"{result.recorded_s:.1f} s of recording in {result.wall_s:.2f} s; "
+        f"{health.windows} windows, {health.gaps} gaps, {health.missing_samples} samples missing",
+        highlight=False,
+    )
+    _out.print(f"{health.predictions} predictions in {result.path}", markup=False, soft_wrap=True)
+
+
+def _show_findings(findings: list[Finding]) -> None:
+    table = Table("", "what", "found", "what to do")
+    for finding in findings:
+        mark = "[green]ok[/]" if finding.passed else "[bold red]FAILED[/]"
+        table.add_row(mark, finding.subject, finding.detail, finding.next_step)
+    _out.print(table)
+    failed = sum(not finding.passed for finding in findings)
+    _out.print(f"{len(findings) - failed} ok, {failed} failed", highlight=False)
+
+
+def _show_found(title: str, found: list[Found]) -> None:
+    if not found:
+        _out.print(f"[bold]{title}[/]: none found", highlight=False)
+        return
+    table = Table("name", "address", "details", title=title, title_justify="left")
+    for device in found:
+        table.add_row(device.name, device.address, device.details)
+    _out.print(table)
+
+
+@app.callback()
+def _prepare(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log changes of state too.")
+    ] = False,
+) -> None:
+    level = os.environ.get("BEDSIDE_LOG", "INFO" if verbose else "WARNING").upper()
+    handler = RichHandler(console=_err, show_path=False, markup=False)
+    logging.basicConfig(level=level, format="%(message)s", handlers=[handler], force=True)
+
+
+def run_command_line() -> int:
+    """Run ``edge-app`` with the process's arguments.
+
+    Returns:
+        The exit code; errors have been shown without a traceback.
+    """
+    try:
+        code = app(standalone_mode=False)
+    except EdgeAppError as error:
+        _err.print(f"[bold red]Error:[/] {_plain(error)}", highlight=False, soft_wrap=True)
+        return error.exit_code
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        _err.print("stopped")
+        return 130
+    return code if isinstance(code, int) else 0
+
+
+def _plain(error: EdgeAppError) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))

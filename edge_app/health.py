@@ -1,0 +1,55 @@
+"""What a stream has been through: counted while it runs; read by console and health record."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+State = Literal["starting", "running", "waiting", "ended", "failed"]
+
+
+@dataclass(slots=True)
+class StreamHealth:
+    """Counters of one stream; written by its thread, read by others (single values, so no lock).
+
+    Attributes:
+        stream: its name.
+        state: ``waiting`` is the pause before a restart.
+        chunks: chunks received since the start of the program, over all restarts.
+        samples: samples (frames) received.
+        windows: windows made.
+        gaps: gaps found on the stamps.
+        missing_samples: samples that never came.
+        discontinuities: jumps of the stream's clock.
+        dropped: frames dropped by the source's overflow rule.
+        predictions: predictions made.
+        abstained: how many of them had no label.
+        restarts: times the stream was opened again after a failure.
+        last_error: the newest failure, in words; empty when there was none.
+        last_data_s: clock time at which data last came.
+        latency_s: data age of the newest prediction, None in a replay.
+        max_latency_s: the largest data age so far, None in a replay.
+        assumptions: what the source had to assume.
+    """
+
+    stream: str
+    state: State = "starting"
+    chunks: int = 0
+    samples: int = 0
+    windows: int = 0
+    gaps: int = 0
+    missing_samples: int = 0
+    discontinuities: int = 0
+    dropped: int = 0
+    predictions: int = 0
+    abstained: int = 0
+    restarts: int = 0
+    last_error: str = ""
+    last_data_s: float | None = None
+    latency_s: float | None = None
+    max_latency_s: float | None = None
+    assumptions: list[str] = field(default_factory=list)
+
+    def snapshot(self) -> dict[str, object]:
+        """Return the counters as plain values for JSON."""
+        return asdict(self)

@@ -1,0 +1,84 @@
+"""ONNX Runtime on the CPU, one thread: the backend that every machine has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from edge_app.contracts import Array
+from edge_app.errors import InferenceError, ManifestError
+from edge_app.inference.manifest import GraphSpec, TensorSpec
+
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(uint8)": "uint8",
+    "tensor(int64)": "int64",
+    "tensor(bool)": "bool",
+}
+
+
+def _check_tensors(
+    path: Path, what: str, declared: tuple[TensorSpec, ...], real: list[Any]
+) -> None:
+    expected = {tensor.name: (tensor.dtype, list(tensor.shape)) for tensor in declared}
+    got = {node.name: (_DTYPES.get(node.type, node.type), list(node.shape)) for node in real}
+    if expected != got:
+        raise ManifestError(
+            f"the graph's {what} differ from the manifest",
+            source=str(path),
+            expected=expected,
+            got=got,
+            next_step="Export the bundle again with `trainer export`",
+        )
+
+
+class OnnxRuntimeRunner:
+    """One graph in an ONNX Runtime session.
+
+    Args:
+        path: the ONNX file; its hash has been verified by the caller.
+        spec: what the manifest says of it.
+
+    Raises:
+        ManifestError: the file does not load (damaged, or an opset this ONNX Runtime does not
+            know), or its inputs and outputs are not those of the manifest.
+    """
+
+    backend = "onnxruntime-cpu"
+    precision = "fp32"
+
+    def __init__(self, path: Path, spec: GraphSpec) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                path.read_bytes(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its exceptions share no public base class
+            raise ManifestError(
+                f"ONNX Runtime {onnxruntime.__version__} cannot load it: {str(error)[:300]}",
+                source=str(path),
+                next_step="Export the bundle again with `trainer export` (opset 17 or lower)",
+            ) from error
+        _check_tensors(path, "inputs", spec.inputs, self._session.get_inputs())
+        _check_tensors(path, "outputs", spec.outputs, self._session.get_outputs())
+        self._name = path.name
+        self._outputs = [tensor.name for tensor in spec.outputs]
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the graph once; see ``Runner.run``."""
+        try:
+            values = self._session.run(self._outputs, dict(inputs))
+        except Exception as error:  # as above
+            shapes = {name: (str(x.dtype), x.shape) for name, x in inputs.items()}
+            raise InferenceError(
+                f"the model failed: {str(error)[:300]}",
+                source=self._name,
+                got=shapes,
+                next_step="Run `edge-app check` with this bundle",
+            ) from error
+        return dict(zip(self._outputs, values, strict=True))

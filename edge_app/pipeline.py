@@ -1,0 +1,121 @@
+"""One stream's road: source -> windows -> task -> predictions, once, from open to end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from edge_app.clock import Clock
+from edge_app.contracts import Prediction, StreamInfo, Window
+from edge_app.health import StreamHealth
+from edge_app.sources.protocol import Source
+from edge_app.tasks.protocol import Task
+from edge_app.windowing import Windower, WindowingCounts
+
+Emit = Callable[[Prediction], None]
+Prepare = Callable[[StreamInfo], tuple[Windower, Task]]
+
+
+class Pipeline:
+    """Runs one source through one task.
+
+    Args:
+        source: closed; ``run`` opens and closes it.
+        prepare: from the opened stream to its windower and task.
+        emit: called with every prediction, in order.
+        health: counted into.
+        clock: for the data age of live predictions; None in a replay, where ``latency_s`` stays
+            None.
+        on_open: called with the stream's info and the source once it is open.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        prepare: Prepare,
+        emit: Emit,
+        health: StreamHealth,
+        *,
+        clock: Clock | None,
+        on_open: Callable[[StreamInfo, Source], None] | None = None,
+    ) -> None:
+        self._source = source
+        self._prepare = prepare
+        self._emit = emit
+        self._health = health
+        self._clock = clock
+        self._on_open = on_open
+
+    async def run(self) -> None:
+        """Open the source, run until it ends or fails, finish open answers, close it.
+
+        Raises:
+            EdgeAppError: whatever the source, the task or the sinks met.
+        """
+        health, source, clock = self._health, self._source, self._clock
+        task: Task | None = None
+        newest_s = 0.0
+        try:
+            info = await source.open()
+            health.assumptions = list(source.assumptions)
+            windower, task = self._prepare(info)
+            if self._on_open is not None:
+                self._on_open(info, source)
+            earlier, earlier_dropped = _counted(health), health.dropped
+            health.state = "running"
+            async for chunk in source:
+                n = chunk.times_s.shape[0]
+                health.chunks += 1
+                health.samples += n
+                if clock is not None:
+                    health.last_data_s = clock.now_s()
+                windows = windower.push(chunk)
+                if not windows:
+                    continue
+                _count(health, windower.counts, earlier)
+                health.dropped = earlier_dropped + source.dropped
+                for window in windows:
+                    newest_s = window.newest_s
+                    self._say(task, window)
+                if len(windows) > 1:
+                    await asyncio.sleep(0)  # a burst must not keep others from running
+        finally:
+            try:
+                if task is not None:
+                    self._emit_all(task.finish(), newest_s)
+            finally:
+                await source.close()
+
+    def _say(self, task: Task, window: Window) -> None:
+        if window.discontinuity:
+            self._emit_all(task.finish(), window.newest_s)
+            task.reset()
+        self._emit_all(task.push(window), window.newest_s)
+
+    def _emit_all(self, predictions: list[Prediction], newest_s: float) -> None:
+        health = self._health
+        for prediction in predictions:
+            said = prediction
+            if self._clock is not None:
+                latency_s = max(0.0, self._clock.now_s() - newest_s)
+                said = replace(prediction, latency_s=latency_s)
+                health.latency_s = latency_s
+                health.max_latency_s = max(health.max_latency_s or 0.0, latency_s)
+            health.predictions += 1
+            health.abstained += prediction.label is None
+            self._emit(said)
+
+
+def _counted(health: StreamHealth) -> WindowingCounts:
+    return WindowingCounts(
+        health.windows, health.gaps, health.missing_samples, health.discontinuities
+    )
+
+
+def _count(health: StreamHealth, now: WindowingCounts, earlier: WindowingCounts) -> None:
+    """Add this opening's counts to those of earlier openings of the same stream."""
+    health.windows = earlier.windows + now.windows
+    health.gaps = earlier.gaps + now.gaps
+    health.missing_samples = earlier.missing_samples + now.missing_samples
+    health.discontinuities = earlier.discontinuities + now.discontinuities

@@ -1,0 +1,149 @@
+"""Keeps every stream running: one thread and event loop each, restarts with backoff, orderly stop.
+
+A stream that fails, or hangs in native code, never stops another: nothing is shared but the
+sinks. A stream that ends (a recording) is done; one that fails is opened again after 1, 2, 4 ...
+30 s, for ever, because at a bedside the sensor may come back at any hour.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edge_app.errors import ConfigError, ContractError, EdgeAppError, ManifestError, SinkError
+from edge_app.health import StreamHealth
+from edge_app.pipeline import Pipeline
+
+logger = logging.getLogger(__name__)
+
+FIRST_BACKOFF_S = 1.0
+MAX_BACKOFF_S = 30.0
+HEALTHY_AFTER_S = 60.0
+"""A stream that has run this long starts its backoff anew."""
+STOP_WITHIN_S = 0.8
+"""Time given to all streams together to close when asked to stop; then they are left behind."""
+PERMANENT = (ConfigError, ManifestError, ContractError, SinkError)
+"""Trying again cannot mend these."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamJob:
+    """One stream to keep running.
+
+    Args:
+        health: its counters; ``health.stream`` is its name.
+        build: makes a fresh pipeline for each attempt.
+    """
+
+    health: StreamHealth
+    build: Callable[[], Pipeline]
+
+
+class Supervisor:
+    """Runs streams in threads until they end or ``stop`` is called.
+
+    Args:
+        jobs: the streams, names unique.
+        first_backoff_s: pause before the first restart; doubled for each further one.
+    """
+
+    def __init__(self, jobs: list[StreamJob], *, first_backoff_s: float = FIRST_BACKOFF_S) -> None:
+        self._first_backoff_s = first_backoff_s
+        self._stopping = threading.Event()
+        self._workers = [_Worker(job, self._stopping, first_backoff_s) for job in jobs]
+
+    def start(self) -> None:
+        """Start every stream."""
+        for worker in self._workers:
+            worker.thread.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether any stream still runs or waits to be restarted."""
+        return any(worker.thread.is_alive() for worker in self._workers)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait until all streams have ended, at most ``timeout_s``."""
+        deadline_s = time.monotonic() + timeout_s
+        for worker in self._workers:
+            worker.thread.join(max(0.0, deadline_s - time.monotonic()))
+
+    def stop(self) -> list[str]:
+        """Stop all streams at once and wait shortly for them.
+
+        Returns:
+            Names of streams that did not end in time; their threads are daemons and end with the
+            process.
+        """
+        self._stopping.set()
+        for worker in self._workers:
+            worker.cancel()
+        self.join(STOP_WITHIN_S)
+        stuck = [w.thread.name for w in self._workers if w.thread.is_alive()]
+        for name in stuck:
+            logger.error("%s did not stop within %.1f s and is left behind", name, STOP_WITHIN_S)
+        return stuck
+
+
+class _Worker:
+    def __init__(self, job: StreamJob, stopping: threading.Event, first_backoff_s: float) -> None:
+        self._job = job
+        self._stopping = stopping
+        self._first_backoff_s = first_backoff_s
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._lock = threading.Lock()
+        self.thread = threading.Thread(target=self._run, name=job.health.stream, daemon=True)
+
+    def cancel(self) -> None:
+        """Cancel the running attempt, from any thread."""
+        with self._lock:
+            if self._loop is not None and self._task is not None:
+                self._loop.call_soon_threadsafe(self._task.cancel)
+
+    def _run(self) -> None:
+        health = self._job.health
+        backoff_s = self._first_backoff_s
+        while not self._stopping.is_set():
+            started_s = time.monotonic()
+            try:
+                asyncio.run(self._attempt())
+            except asyncio.CancelledError:
+                break
+            except PERMANENT as error:
+                self._failed(error)
+                health.state = "failed"
+                return
+            except EdgeAppError as error:
+                self._failed(error)
+            except Exception as error:  # the thread's top: surfaced, and the stream goes on
+                logger.exception("%s: unforeseen error, please report it", health.stream)
+                self._failed(error)
+            else:
+                break
+            if time.monotonic() - started_s > HEALTHY_AFTER_S:
+                backoff_s = self._first_backoff_s
+            health.state = "waiting"
+            if self._stopping.wait(backoff_s):
+                break
+            backoff_s = min(2.0 * backoff_s, MAX_BACKOFF_S)
+            health.restarts += 1
+        health.state = "ended"
+
+    async def _attempt(self) -> None:
+        with self._lock:
+            self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        try:
+            if not self._stopping.is_set():
+                await self._job.build().run()
+        finally:
+            with self._lock:
+                self._loop = self._task = None
+
+    def _failed(self, error: Exception) -> None:
+        self._job.health.last_error = str(error)
+        logger.error("%s: %s", self._job.health.stream, error)

@@ -1,0 +1,101 @@
+"""Frailty of the person from one foot IMU: walking windows only, evidence gathered over the person.
+
+Frailty does not change in minutes: the rolling answer is the estimate so far, over all walking
+seen since the start (or since the sensor changed hands). Below ``min_evidence_s`` of walking
+there is no label. A window in which nobody walks says nothing and is answered with that reason.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edge_app.contracts import AbstainReason, Float64Array, Prediction, StreamInfo, Window
+from edge_app.inference.bundle import Bundle
+from edge_app.inference.manifest import GaitConditioning
+from edge_app.preprocess.gait import condition_gait
+from edge_app.rolling import Evidence, Hysteresis
+from edge_app.tasks.protocol import conditioning_of, labelled
+
+
+class FrailtyTask:
+    """Rolling frailty of the wearer of one foot IMU.
+
+    Args:
+        bundle: one graph, ``imu`` (1, 6, samples) float32 in.
+        info: the stream, acc_x..gyr_z, already held against the manifest.
+    """
+
+    def __init__(self, bundle: Bundle, info: StreamInfo) -> None:
+        manifest = bundle.manifest
+        rolling = manifest.rolling
+        self._conditioning = conditioning_of(manifest, GaitConditioning)
+        self._bundle = bundle
+        self._info = info
+        self._labels = manifest.labels
+        self._length_samples = manifest.window.length_samples
+        # rate_hz is never null for an IMU: the manifest sees to it
+        self._hop_s = manifest.window.hop_samples / (manifest.stream.rate_hz or 1.0)
+        self._min_evidence_s = rolling.min_evidence_s
+        self._evidence = Evidence()
+        self._hysteresis = Hysteresis(
+            self._labels,
+            enter_probability=rolling.enter_probability,
+            leave_probability=rolling.leave_probability,
+            min_dwell_s=rolling.min_dwell_s,
+        )
+
+    def push(self, window: Window) -> list[Prediction]:
+        """Take the next window; return the estimate so far, or why there is none."""
+        conditioning = self._conditioning
+        gait = condition_gait(
+            window.samples,
+            rate_hz=window.rate_hz,
+            length_samples=self._length_samples,
+            missing_fraction=window.missing_fraction,
+            invalid_fraction=window.invalid_fraction,
+            max_missing_fraction=conditioning.max_missing_fraction,
+            min_gyr_rms_radps=conditioning.min_gyr_rms_radps,
+            min_periodicity=conditioning.min_periodicity,
+        )
+        if gait.samples is None:
+            return [self._prediction(window, None, None, gait.quality, gait.reason)]
+        signal = np.ascontiguousarray(gait.samples.T[None])  # (1, 6, samples)
+        outputs = self._bundle.runners["model"].run({"imu": signal})
+        window_probabilities = outputs["probabilities"][0].astype(np.float64)
+        probabilities = self._evidence.add(window_probabilities, self._hop_s)
+        label = self._hysteresis.update(window.end_s, probabilities)
+        reason = None if label else AbstainReason.LOW_CONFIDENCE
+        if self._evidence.seconds_s < self._min_evidence_s:
+            label, reason = None, AbstainReason.INSUFFICIENT_WALKING
+        return [self._prediction(window, label, probabilities, gait.quality, reason)]
+
+    def finish(self) -> list[Prediction]:
+        """Return nothing: every window's answer is final at once."""
+        return []
+
+    def reset(self) -> None:
+        """Keep the person's evidence: a jump of the clock does not change who wears the sensor."""
+
+    def _prediction(
+        self,
+        window: Window,
+        label: str | None,
+        probabilities: Float64Array | None,
+        quality: float,
+        reason: AbstainReason | None,
+    ) -> Prediction:
+        return Prediction(
+            task="frailty",
+            stream=self._info.name,
+            time_s=window.end_s,
+            start_s=window.start_s,
+            end_s=window.end_s,
+            label=label,
+            probabilities=() if probabilities is None else labelled(self._labels, probabilities),
+            quality=quality,
+            abstained=reason,
+            final=True,
+            revision=0,
+            model=self._bundle.model_id,
+            simulated=self._info.simulated,
+        )

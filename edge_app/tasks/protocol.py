@@ -1,0 +1,109 @@
+"""What a task is: windows of one stream in, predictions out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from edge_app.contracts import Float64Array, Prediction, StreamInfo, Window
+from edge_app.errors import ConfigError, ManifestError
+from edge_app.inference.manifest import (
+    EegConditioning,
+    FaceConditioning,
+    GaitConditioning,
+    Manifest,
+)
+from edge_app.windowing import SingleFrames, SlidingWindows, Windower, n_samples
+
+Conditioning = TypeVar("Conditioning", FaceConditioning, EegConditioning, GaitConditioning)
+
+
+class Task(Protocol):
+    """One modality's whole story, from a window to rolling predictions."""
+
+    def push(self, window: Window) -> list[Prediction]:
+        """Take the next window, return what can now be said, older windows first."""
+
+    def finish(self) -> list[Prediction]:
+        """Return what was still open, now final: the stream has ended or jumped."""
+
+    def reset(self) -> None:
+        """Forget the past: the next window has nothing to do with the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamWindow:
+    """The model's window, in samples of the stream at hand."""
+
+    length_samples: int
+    hop_samples: int
+
+
+def fit_stream(manifest: Manifest, info: StreamInfo) -> StreamWindow:
+    """Hold a stream against what the model was trained on.
+
+    Args:
+        manifest: the model's contract.
+        info: the stream.
+
+    Returns:
+        Window and hop in the stream's samples; the conditioner resamples to the model's rate.
+
+    Raises:
+        ConfigError: another kind, another number of channels, other units, or a window that is no
+            whole number of the stream's samples.
+    """
+    spec = manifest.stream
+    if info.kind != spec.kind:
+        raise ConfigError(
+            f"the {manifest.task} model {manifest.name} cannot read this stream",
+            source=info.name,
+            expected=spec.kind,
+            got=info.kind,
+            next_step="Choose the task or the source that belongs to the other",
+        )
+    if info.units != spec.units or (spec.kind == "imu" and info.channels != spec.channels):
+        raise ConfigError(
+            f"the {manifest.task} model {manifest.name} needs other channels",
+            source=info.name,
+            expected=list(zip(spec.channels, spec.units, strict=True)),
+            got=list(zip(info.channels, info.units, strict=True)),
+            next_step="Select the channel(s) with --channel or in the source's settings",
+        )
+    if spec.rate_hz is None:
+        return StreamWindow(1, 1)
+    return StreamWindow(
+        n_samples(manifest.window.length_samples / spec.rate_hz, info.rate_hz),
+        n_samples(manifest.window.hop_samples / spec.rate_hz, info.rate_hz),
+    )
+
+
+def conditioning_of(manifest: Manifest, kind: type[Conditioning]) -> Conditioning:
+    """Return the manifest's conditioning as the kind that a task needs.
+
+    Raises:
+        ManifestError: the bundle is conditioned for another task.
+    """
+    if not isinstance(manifest.conditioning, kind):
+        raise ManifestError(
+            f"the bundle cannot serve the task {manifest.task}",
+            source=manifest.name,
+            expected=kind.__name__,
+            got=type(manifest.conditioning).__name__,
+            next_step="Name a bundle that was exported for this task",
+        )
+    return manifest.conditioning
+
+
+def build_windower(window: StreamWindow, info: StreamInfo) -> Windower:
+    """Return the windower for a stream of this kind."""
+    if info.kind == "video":
+        return SingleFrames(info)
+    return SlidingWindows(
+        info, length_samples=window.length_samples, hop_samples=window.hop_samples
+    )
+
+
+def labelled(labels: tuple[str, ...], probabilities: Float64Array) -> tuple[tuple[str, float], ...]:
+    """Pair labels with probabilities as a Prediction wants them."""
+    return tuple(zip(labels, probabilities.tolist(), strict=True))

@@ -1,0 +1,32 @@
+"""From a bundle to the task that runs it: one line a modality."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edge_app.contracts import StreamInfo
+from edge_app.inference.bundle import Bundle
+from edge_app.preprocess.face import FaceDetector
+from edge_app.tasks.emotion import EmotionTask
+from edge_app.tasks.frailty import FrailtyTask
+from edge_app.tasks.protocol import Task
+from edge_app.tasks.sleep import SleepTask
+
+TASKS = ("emotion", "sleep", "frailty")
+KIND_OF_TASK = {"emotion": "video", "sleep": "eeg", "frailty": "imu"}
+
+
+def build_task(bundle: Bundle, info: StreamInfo, detector: Callable[[], FaceDetector]) -> Task:
+    """Return the task of a bundle for a stream that fits it.
+
+    Args:
+        bundle: a loaded bundle.
+        info: the stream, already held against the manifest by ``fit_stream``.
+        detector: makes the face detector, called for emotion only.
+    """
+    builders: dict[str, Callable[[], Task]] = {
+        "emotion": lambda: EmotionTask(bundle, info, detector()),
+        "sleep": lambda: SleepTask(bundle, info),
+        "frailty": lambda: FrailtyTask(bundle, info),
+    }
+    return builders[bundle.manifest.task]()
