@@ -11,6 +11,7 @@ so.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -114,7 +115,7 @@ class SlidingWindows:
         self._index = 0
         self._times_s: Float64Array = np.empty(0, np.float64)
         self._samples: Array | None = None
-        self._missing: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
+        self._missing: npt.NDArray[np.bool_] | None = None  # None: nothing held is missing
         self._due_s = -np.inf  # earliest stamp that can complete a window; -inf: look at once
 
     def push(self, chunk: Chunk) -> list[Window]:
@@ -140,26 +141,30 @@ class SlidingWindows:
         return self._take_pending()
 
     def _take_pending(self) -> list[Window]:
-        if len(self._pending) == 1:
-            times_s, samples = self._pending[0].times_s, self._pending[0].samples
-        else:
-            times_s = np.concatenate([chunk.times_s for chunk in self._pending])
-            samples = np.concatenate([chunk.samples for chunk in self._pending])
-        self._pending, self._n_pending = [], 0
+        pending, self._pending, self._n_pending = self._pending, [], 0
+        times_s = np.concatenate([chunk.times_s for chunk in pending])
         before_s = times_s[0] - 1.0 / self._rate_hz if self._last_s is None else self._last_s
-        steps_s = np.diff(times_s, prepend=before_s)
-        odd = np.flatnonzero((steps_s > self._gap_step_s) | (steps_s < self._back_step_s))
+        steps_s = np.empty_like(times_s)
+        steps_s[0] = times_s[0] - before_s
+        np.subtract(times_s[1:], times_s[:-1], out=steps_s[1:])
+        newest_s = float(times_s[-1])
         windows: list[Window] = []
-        start = 0
-        for position in odd.tolist():
-            self._append(times_s[start:position], samples[start:position])
+        if steps_s.max() <= self._gap_step_s and steps_s.min() >= self._back_step_s:
+            self._append([times_s], [chunk.samples for chunk in pending])
+            windows = self._cut()
+        else:
+            samples = np.concatenate([chunk.samples for chunk in pending])
+            odd = np.flatnonzero((steps_s > self._gap_step_s) | (steps_s < self._back_step_s))
+            start = 0
+            for position in odd.tolist():
+                self._append([times_s[start:position]], [samples[start:position]])
+                windows += self._cut()
+                self._bridge(float(times_s[position]), float(steps_s[position]), samples)
+                start = position
+            self._append([times_s[start:]], [samples[start:]])
             windows += self._cut()
-            self._bridge(float(times_s[position]), float(steps_s[position]), samples)
-            start = position
-        self._append(times_s[start:], samples[start:])
-        windows += self._cut()
         lacking = self._length - self._times_s.shape[0]
-        self._due_s = float(times_s[-1]) + (lacking - 0.5) / self._rate_hz
+        self._due_s = newest_s + (lacking - 0.5) / self._rate_hz
         return windows
 
     def _bridge(self, resumed_s: float, step_s: float, like: Array) -> None:
@@ -175,19 +180,23 @@ class SlidingWindows:
         self.counts.missing_samples += n_missing
         filled_s = np.linspace(resumed_s - step_s, resumed_s, n_missing + 2)[1:-1]
         blank = np.full((n_missing, like.shape[1]), np.nan, np.float32)
-        self._append(filled_s, blank, missing=True)
+        self._append([filled_s], [blank], missing=True)
 
-    def _append(self, times_s: Float64Array, samples: Array, *, missing: bool = False) -> None:
-        if times_s.shape[0] == 0:
+    def _append(
+        self, times_s: list[Float64Array], samples: list[Array], *, missing: bool = False
+    ) -> None:
+        n = sum(part.shape[0] for part in times_s)
+        if n == 0:
             return
-        flags = np.full(times_s.shape[0], missing)
-        if self._samples is None or self._times_s.shape[0] == 0:
-            self._times_s, self._samples, self._missing = times_s, samples, flags
-        else:
-            self._times_s = np.concatenate([self._times_s, times_s])
-            self._samples = np.concatenate([self._samples, samples])
-            self._missing = np.concatenate([self._missing, flags])
-        self._last_s = float(times_s[-1])
+        held = self._times_s.shape[0]
+        self._times_s = np.concatenate([self._times_s, *times_s])
+        if self._samples is not None:
+            samples = [self._samples, *samples]
+        self._samples = np.concatenate(samples)
+        if missing or self._missing is not None:
+            before = np.zeros(held, np.bool_) if self._missing is None else self._missing
+            self._missing = np.concatenate([before, np.full(n, missing)])
+        self._last_s = float(times_s[-1][-1])
 
     def _cut(self) -> list[Window]:
         """Cut every complete window off the front of the grid."""
@@ -201,16 +210,21 @@ class SlidingWindows:
         if start:
             self._times_s = self._times_s[start:]
             self._samples = self._samples[start:]
-            self._missing = self._missing[start:]
+            if self._missing is not None:
+                self._missing = self._missing[start:] if self._missing[start:].any() else None
         self.counts.windows += len(windows)
         return windows
 
     def _window(self, part: slice) -> Window:
         assert self._samples is not None  # noqa: S101 - for the type checker; _cut has looked
-        samples, missing = self._samples[part], self._missing[part]
+        samples = self._samples[part]
         samples.flags.writeable = False
         missing_fraction = invalid_fraction = 0.0
-        if not np.isfinite(samples.sum()):
+        flat = samples.reshape(-1)
+        if not math.isfinite(flat @ flat):  # a quick look; the slow one decides
+            missing = np.zeros(self._length, np.bool_)
+            if self._missing is not None:
+                missing = self._missing[part]
             unusable = ~np.isfinite(samples).all(axis=1)
             missing_fraction = float(missing.mean())
             invalid_fraction = float((unusable & ~missing).mean())
