@@ -4,17 +4,13 @@
 
 The job: a window of 200 samples every 50 through a small ONNX model on one thread, to a sink.
 ``bare`` is a ring buffer in the source's own loop, nothing else. ``road`` is the product: Source ->
-Chunk -> SlidingWindows -> task -> Prediction -> FanOut -> sink, through ``Pipeline``. Both alternate
-``--repeats`` times and the medians are printed. Column 0 carries the moment a sample was made; latency is
-arrival in the sink minus that of the window's newest sample. ``live`` is paced; ``flood`` is not.
+Chunk -> SlidingWindows -> task -> Prediction -> FanOut -> sink, through ``Pipeline``. Both
+alternate ``--repeats`` times and the medians are printed. Column 0 carries the moment a sample
+was made; latency is arrival in the sink minus that of the window's newest sample. ``live`` is
+paced; ``flood`` is not.
 """
 
 from __future__ import annotations
-
-import os
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
 
 import argparse
 import asyncio
@@ -73,7 +69,7 @@ def stamped(base: Array, origin_s: float) -> Array:
 
 
 class Ring:
-    """The bare loop's buffer: each sample is written twice, so any window is one contiguous view."""
+    """The bare loop's buffer: each sample is written twice, so any window is one view."""
 
     def __init__(self, channels: int, size: int = 1024) -> None:
         self.size, self.buffer = size, np.zeros((2 * size, channels), np.float32)

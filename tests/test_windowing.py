@@ -197,9 +197,7 @@ def test_any_chunking_gives_the_same_windows(
 
 
 def test_frames_are_windows_of_one_each() -> None:
-    windower = SingleFrames(
-        StreamInfo("v", "video", 25.0, ("rgb",), ("rgb8",), "test", True)
-    )
+    windower = SingleFrames(StreamInfo("v", "video", 25.0, ("rgb",), ("rgb8",), "test", True))
     frames = np.arange(3, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 5, 3), np.uint8)
     windows = windower.push(Chunk(np.array([0.0, 0.04, 0.2]), frames))
     assert [w.samples.shape for w in windows] == [(1, 4, 5, 3)] * 3

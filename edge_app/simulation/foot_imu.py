@@ -32,6 +32,8 @@ PERSISTENCE = 0.4
 SPREAD_LIMIT_SD = 2.5
 SHORTEST_PHASE = 0.03
 ANGLE_SPREAD = 0.1
+CLEARANCE_LIMIT_M = 0.35
+"""The register reaches 0.66 m, which is drift of its method: no foot is lifted that high."""
 INSTEP_TILT_DEG = (30.0, 40.0)
 MOUNTING_LIMIT_DEG = 20.0
 ACC_NOISE_MPS2, GYR_NOISE_RADPS = 0.03, 0.006
@@ -156,7 +158,7 @@ class _Gait:
             toe_off_rad=np.radians(p.toe_off_angle_deg) * angles[0] * shorter**0.5,
             heel_strike_rad=np.radians(p.heel_strike_angle_deg) * angles[1] * shorter,
             length_m=lengths * shorter,
-            clearance_m=np.full(n, p.clearance_m),
+            clearance_m=np.full(n, min(p.clearance_m, CLEARANCE_LIMIT_M)),
             turn_rad=turn,
             impact=np.exp(IMPACT_SPREAD * rng.standard_normal(n)),
             roll_rad=self._roll_rad + 0.05 * rng.standard_normal(n),

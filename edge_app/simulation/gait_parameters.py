@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
 from edge_app.errors import ContractError
 
 FRAILTY_LABELS = ("robust", "prefrail", "frail")
+ROWS = Path(__file__).with_name("gait_rows.npz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +91,18 @@ class GaitParameters:
             self.swing_fraction,
             self.load_fraction,
         )
+
+
+@cache
+def load_gait_rows() -> tuple[GaitParameters, ...]:
+    """Return the dozen register rows that come with the package, four a class.
+
+    Source: GSTRIDE register, CC BY 4.0, doi 10.5281/zenodo.8003441; Garcia-Villamil et al.,
+    Scientific Data 2023, doi 10.1038/s41597-023-02428-0. Chosen by ``trainer prepare simulation``.
+    """
+    with np.load(ROWS) as archive:
+        rows, labels = archive["rows"], archive["frailty"]
+    return tuple(
+        GaitParameters(*map(float, row), str(label))  # type: ignore[call-arg]
+        for row, label in zip(rows, labels, strict=True)
+    )

@@ -1,0 +1,212 @@
+"""A simulated EEG channel (Fpz-Cz) of someone who sleeps, for as long as it is read.
+
+Stages follow the transition matrix of 29 expert hypnograms, beginning awake. Each 30-s epoch draws
+its five band powers from the real distribution of its stage (Sleep-EDF, 8 people), correlated with
+the epoch before as real ones are. The signal is noise of that spectrum: no spindles, K complexes,
+eye movements or artefacts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from scipy.signal import get_window, oaconvolve
+
+from edge_app.contracts import Float32Array, Float64Array
+from edge_app.errors import ContractError
+
+STAGES = ("W", "N1", "N2", "N3", "R")
+EPOCH_S = 30.0
+BANDS_HZ = ((0.5, 4.0), (4.0, 8.0), (8.0, 13.0), (13.0, 30.0), (30.0, 50.0))
+"""Delta, theta, alpha, beta, gamma, as in the statistics."""
+SHAPES = (1.5, 1.0, 0.5, 1.0, 0.5)
+"""Within a band the density falls as frequency to the power of minus this; a choice."""
+LOWEST_HZ = 0.25
+"""Delta's shape goes on down to here; it gives the variance that real epochs have."""
+WELCH_SEGMENT_S = 2.56
+"""256 samples at 100 Hz: how the statistics were measured."""
+FILTER_S = 8.0
+FADE_S = 0.5
+LEAST_SHARE = 0.05
+STATISTICS = Path(__file__).with_name("sleep_statistics.npz")
+
+
+@dataclass(frozen=True, slots=True)
+class SleepStatistics:
+    """What the simulation is drawn from; made by ``trainer prepare simulation``.
+
+    Args:
+        transitions: (5, 5) probability of the next stage (column) after a stage (row).
+        log_power_mean: (5, 5) by stage and band, of log uV^2/Hz.
+        log_power_covariance: (5, 5, 5) by stage.
+        persistence: (5,) by band, correlation of an epoch with the next within a stage.
+    """
+
+    transitions: Float64Array
+    log_power_mean: Float64Array
+    log_power_covariance: Float64Array
+    persistence: Float64Array
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One simulated epoch.
+
+    Args:
+        stage: ``W``, ``N1``, ``N2``, ``N3`` or ``R``.
+        samples: (n, 1) float32, microvolts.
+        band_powers_uv2_per_hz: (5,) the densities that were drawn.
+    """
+
+    stage: str
+    samples: Float32Array
+    band_powers_uv2_per_hz: Float64Array
+
+
+@cache
+def load_sleep_statistics() -> SleepStatistics:
+    """Return the statistics that come with the package."""
+    with np.load(STATISTICS) as archive:
+        return SleepStatistics(**{key: archive[key] for key in archive.files})
+
+
+def simulate_night(*, rate_hz: float = 100.0, seed: int, first_stage: str = "W") -> Iterator[Epoch]:
+    """Yield epochs without end; memory does not grow.
+
+    Args:
+        rate_hz: samples a second, at least 20; nothing lies above half of it.
+        seed: the same seed gives the same samples.
+        first_stage: stage of the first epoch.
+
+    Yields:
+        Consecutive epochs of 30 s, continuous over their borders.
+
+    Raises:
+        ContractError: the rate is too low, or no such stage.
+    """
+    if not (np.isfinite(rate_hz) and rate_hz >= 20.0) or first_stage not in STAGES:
+        raise ContractError(
+            "no sleep EEG can be simulated like this",
+            expected=f"rate from 20 Hz, stage one of {', '.join(STAGES)}",
+            got=f"{rate_hz} Hz, {first_stage}",
+            next_step="Take 100 Hz and begin with W",
+        )
+    stages_rng, powers_rng, noise_rng = (
+        np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3)
+    )
+    statistics = load_sleep_statistics()
+    stages = simulate_stages(statistics.transitions, stages_rng, STAGES.index(first_stage))
+    powers = _Powers(statistics, powers_rng)
+    noise = _BandNoise(rate_hz, noise_rng)
+    first = 0
+    for number, stage in enumerate(stages, 1):
+        last = int(np.ceil(number * EPOCH_S * rate_hz - 1e-9))
+        drawn = powers.draw(stage)
+        samples = noise.read(last - first, drawn)
+        yield Epoch(STAGES[stage], samples.astype(np.float32)[:, None], drawn)
+        first = last
+
+
+def simulate_stages(
+    transitions: Float64Array, rng: np.random.Generator, first: int
+) -> Iterator[int]:
+    """Yield stage indices of a Markov chain without end.
+
+    Args:
+        transitions: (n, n) probabilities, row to column.
+        rng: where chance comes from.
+        first: the first index.
+
+    Yields:
+        Indices; the first is ``first``.
+    """
+    cumulative = np.cumsum(transitions, axis=1)
+    stage = first
+    while True:
+        yield stage
+        reached = int(np.searchsorted(cumulative[stage], rng.random(), side="right"))
+        stage = min(reached, len(cumulative) - 1)
+
+
+class _Powers:
+    """Draws the band powers of one epoch after the other."""
+
+    def __init__(self, statistics: SleepStatistics, rng: np.random.Generator) -> None:
+        self._mean = statistics.log_power_mean
+        self._mix = np.linalg.cholesky(statistics.log_power_covariance)
+        # One coefficient for all bands keeps each stage's covariance exact.
+        self._persistence = float(statistics.persistence.mean())
+        self._rng = rng
+        self._state = rng.standard_normal(len(BANDS_HZ))
+
+    def draw(self, stage: int) -> Float64Array:
+        """Return the (5,) densities, uV^2/Hz, of the next epoch."""
+        powers = np.exp(self._mean[stage] + self._mix[stage] @ self._state)
+        fresh = self._rng.standard_normal(len(BANDS_HZ))
+        rho = self._persistence
+        self._state = rho * self._state + np.sqrt(1.0 - rho**2) * fresh
+        return np.asarray(powers)
+
+
+class _BandNoise:
+    """Five endless noises, one a band, mixed with gains that change smoothly."""
+
+    def __init__(self, rate_hz: float, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._n_fade = max(1, round(FADE_S * rate_hz))
+        self._n_taps = int(FILTER_S * rate_hz) // 2 * 2
+        nyquist = rate_hz / 2.0
+        self._kept = [(low, min(high, nyquist)) for low, high in BANDS_HZ if low < 0.9 * nyquist]
+        densities = _densities(rate_hz, self._n_taps, self._kept)
+        self._unmix = np.linalg.inv(_welch_means(rate_hz, densities, self._kept))
+        taps = np.fft.irfft(np.sqrt(densities * rate_hz / 2.0), axis=1)
+        self._taps = np.roll(taps, self._n_taps // 2, axis=1)
+        self._white = rng.standard_normal((len(self._kept), self._n_taps - 1))
+        self._gain: Float64Array | None = None
+
+    def read(self, n: int, powers: Float64Array) -> Float64Array:
+        """Return the next n samples, (n,) microvolts, of given band densities."""
+        wanted = powers[: len(self._kept)]
+        gain = np.sqrt(np.maximum(self._unmix @ wanted, LEAST_SHARE * wanted))
+        white = np.hstack([self._white, self._rng.standard_normal((len(self._kept), n))])
+        self._white = white[:, n:].copy()
+        noise = oaconvolve(white, self._taps, mode="valid", axes=1)
+        before = gain if self._gain is None else self._gain
+        fade = np.minimum(np.arange(1, n + 1) / self._n_fade, 1.0)
+        self._gain = gain
+        return np.asarray(np.sum(noise * (before[:, None] + np.outer(gain - before, fade)), axis=0))
+
+
+def _densities(rate_hz: float, n_taps: int, bands: list[tuple[float, float]]) -> Float64Array:
+    """Return (bands, bins) one-sided densities of mean 1 uV^2/Hz over their band."""
+    frequency = np.fft.rfftfreq(n_taps, 1.0 / rate_hz)
+    result = np.zeros((len(bands), frequency.shape[0]))
+    for row, (low, high), fall in zip(result, bands, SHAPES[: len(bands)], strict=True):
+        start = LOWEST_HZ if low == BANDS_HZ[0][0] else low
+        inside = (frequency >= start) & (frequency < high)
+        row[inside] = frequency[inside] ** -fall
+        row /= row[(frequency >= low) & (frequency < high)].mean()
+    return result
+
+
+def _welch_means(
+    rate_hz: float, densities: Float64Array, bands: list[tuple[float, float]]
+) -> Float64Array:
+    """Return (bands, noises): what Welch's estimate, leakage included, shows in each band.
+
+    Each bin of the estimate is the density seen through the Hann window's own spectrum.
+    """
+    n_segment = round(WELCH_SEGMENT_S * rate_hz)
+    window = get_window("hann", n_segment)
+    autocorrelation = np.fft.irfft(np.abs(np.fft.rfft(window, 2 * n_segment)) ** 2)[:n_segment]
+    autocorrelation /= np.sum(window**2)
+    lags = np.fft.irfft(densities, axis=1)[:, :n_segment] * autocorrelation
+    bins = np.fft.rfftfreq(n_segment, 1.0 / rate_hz)
+    angles = 2.0 * np.pi * np.outer(np.arange(n_segment), bins) / rate_hz
+    estimate = lags[:, :1] + 2.0 * lags[:, 1:] @ np.cos(angles[1:])
+    rows = [estimate[:, (bins >= low) & (bins <= high)].mean(axis=1) for low, high in bands]
+    return np.stack(rows)

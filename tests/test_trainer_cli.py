@@ -1,0 +1,151 @@
+"""The command line: fit, export, evaluate in a row; errors without tracebacks; helpful help."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
+
+from typer.testing import CliRunner  # noqa: E402
+
+from trainer import registry  # noqa: E402
+from trainer.__main__ import main  # noqa: E402
+from trainer.cli import app  # noqa: E402
+from trainer.recipe import RECIPES_DIR  # noqa: E402
+
+TOY_RECIPE = """
+task: emotion
+seed: 1
+experiment: {}
+fit: {passes: 2, batch: 32, learning_rate: 0.1}
+"""
+
+
+class Command:
+    """``trainer`` as a shell sees it: words in; exit code, output and errors out."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, *words: object) -> tuple[object, str, str]:
+        self._monkeypatch.setattr("sys.argv", ["trainer", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = self._capsys.readouterr()
+        return ended.value.code or 0, captured.out, captured.err
+
+
+@pytest.fixture
+def trainer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(monkeypatch, capsys)
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setitem(registry.EXPERIMENTS, "emotion", "tests.toy_experiment:ToyExperiment")
+    path = tmp_path / "toy.yaml"
+    path.write_text(TOY_RECIPE)
+    return path
+
+
+def test_fit_export_evaluate_in_a_row(trainer: Command, toy: Path, tmp_path: Path) -> None:
+    run, bundle = tmp_path / "run", tmp_path / "toy"
+    code, out, _ = trainer("fit", toy, "--data", tmp_path, "--out", run, "--set", "fit.passes=3")
+    assert code == 0
+    assert "pass   3/3" in out
+    assert f"trainer export {run}" in out.replace("\n", "")
+    assert "passes: 3" in (run / "recipe.yaml").read_text()
+    recorded = json.loads((run / "run.json").read_text())["command"]
+    assert recorded == f"trainer fit {toy} --data {tmp_path} --out {run} --set fit.passes=3"
+
+    code, out, _ = trainer("export", run, "--out", bundle, "--data", tmp_path)
+    assert code == 0
+    assert "accuracy" in out
+    figures = tmp_path / "new" / "figures.json"
+    for words in ((), ("--split", "validation")):
+        code, out, _ = trainer("evaluate", bundle, "--data", tmp_path, "--json", figures, *words)
+        assert code == 0
+        assert json.loads(figures.read_text())["n"] == 150
+
+
+def test_a_run_that_is_there_is_resumed_only_when_asked(
+    trainer: Command, toy: Path, tmp_path: Path
+) -> None:
+    words = ("fit", toy, "--data", tmp_path, "--out", tmp_path / "run")
+    assert trainer(*words)[0] == 0
+    code, _, err = trainer(*words)
+    assert code == 7
+    assert "--resume" in err
+    assert trainer(*words, "--resume")[0] == 0
+
+
+def test_ctrl_c_says_how_to_go_on(trainer: Command, toy: Path, tmp_path: Path) -> None:
+    code, out, _ = trainer(
+        *("fit", toy, "--data", tmp_path, "--out", tmp_path / "run"),
+        *("--set", "experiment.interrupt_in_call=3"),
+    )
+    assert code == 130
+    assert "--resume" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "named"),
+    [
+        (("fit", "no_such_recipe", "--data", ".", "--out", "{tmp}/run"), 2, "sleep_gru"),
+        (("fit", "{toy}", "--data", ".", "--out", "{tmp}/r", "--set", "fit.pases=2"), 2, "passes"),
+        (
+            (
+                *("fit", "{toy}", "--data", ".", "--out", "{tmp}/r"),
+                *("--set", "experiment.shared_person=true"),
+            ),
+            6,
+            "Ada",
+        ),
+        (
+            (
+                "fit",
+                "{toy}",
+                "--data",
+                ".",
+                "--out",
+                "{tmp}/r",
+                "--set",
+                "experiment.nan_in_call=1",
+            ),
+            7,
+            "loss is nan",
+        ),
+        (("fit", "{toy}", "--data", ".", "--out", "{tmp}/toy.yaml/run"), 7, "cannot write"),
+        (("export", "{tmp}", "--data", ".", "--out", "{tmp}/bundle"), 7, "trainer fit"),
+        (("evaluate", "{tmp}", "--data", ".", "--json", "{tmp}/x.json"), 3, "manifest.json"),
+        (("evaluate", "{tmp}", "--data", ".", "--json", "{tmp}/toy.yaml/x"), 5, "--json"),
+    ],
+)
+def test_errors_name_the_way_out_without_a_traceback(
+    trainer: Command, toy: Path, tmp_path: Path, words: tuple[str, ...], exit_code: int, named: str
+) -> None:
+    filled = [word.format(tmp=tmp_path, toy=toy) for word in words]
+    code, out, err = trainer(*filled)
+    assert code == exit_code
+    assert err.startswith("error:")
+    assert named in err
+    assert "Traceback" not in out + err
+
+
+def test_fit_of_data_that_is_not_there(trainer: Command, tmp_path: Path) -> None:
+    words = ("fit", RECIPES_DIR / "emotion_vgg_small.yaml", "--data", tmp_path / "nowhere")
+    code, _, err = trainer(*words, "--out", tmp_path / "run")
+    assert code == 6
+    assert "fer2013.tar.xz" in err
+
+
+@pytest.mark.parametrize("command", [["fit"], ["export"], ["evaluate"], ["prepare", "simulation"]])
+def test_help_teaches_by_an_example(command: list[str]) -> None:
+    shown = CliRunner().invoke(app, [*command, "--help"]).output
+    assert f"trainer {' '.join(command)} " in shown
+    assert "Example" in shown

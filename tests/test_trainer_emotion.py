@@ -1,0 +1,129 @@
+"""The emotion experiment: model, augmentation and what goes into its bundle."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
+
+from edge_app.errors import DatasetError  # noqa: E402
+from trainer.datasets.fer2013 import LABELS  # noqa: E402
+from trainer.experiment import Split  # noqa: E402
+from trainer.experiments.emotion import EmotionExperiment, EmotionOptions  # noqa: E402
+from trainer.models.vgg_small import VggSmall  # noqa: E402
+from trainer.splits import refuse_leak  # noqa: E402
+
+STILL = {
+    "rotate_deg": 0.0,
+    "scale": 0.0,
+    "shift": 0.0,
+    "brightness": 0.0,
+    "contrast": 0.0,
+    "erase_probability": 0.0,
+}
+
+
+def augmented(faces: torch.Tensor, seed: int = 0, **changes: float) -> torch.Tensor:
+    experiment = EmotionExperiment(EmotionOptions.model_validate(STILL | changes))
+    generator = torch.Generator().manual_seed(seed)
+    targets = torch.zeros(len(faces), dtype=torch.int64)
+    (moved,), kept = experiment.augment((faces,), targets, generator)
+    assert kept is targets
+    return moved
+
+
+@pytest.fixture
+def faces() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(5)
+    return torch.randint(0, 256, (64, 1, 48, 48), dtype=torch.uint8, generator=generator)
+
+
+def test_with_all_off_faces_are_only_flipped(faces: torch.Tensor) -> None:
+    moved = augmented(faces).round().to(torch.uint8)
+    same = (moved == faces).all(dim=(1, 2, 3))
+    flipped = (moved == faces.flip(3)).all(dim=(1, 2, 3))
+    assert bool((same ^ flipped).all())
+    assert 16 < int(flipped.sum()) < 48
+
+
+def test_augmentation_keeps_shape_and_grey_range_and_follows_its_seed(
+    faces: torch.Tensor,
+) -> None:
+    changes = {"rotate_deg": 10.0, "scale": 0.2, "shift": 0.1, "brightness": 0.3, "contrast": 0.3}
+    moved = augmented(faces, erase_probability=0.5, **changes)
+    assert moved.shape == faces.shape
+    assert moved.dtype == torch.float32
+    assert float(moved.min()) >= 0.0
+    assert float(moved.max()) <= 255.0
+    assert torch.equal(moved, augmented(faces, erase_probability=0.5, **changes))
+    assert not torch.equal(moved, augmented(faces, seed=1, erase_probability=0.5, **changes))
+
+
+def test_erasing_paints_one_grey_rectangle() -> None:
+    flat = torch.full((200, 1, 48, 48), 77, dtype=torch.uint8)
+    erased = augmented(flat, erase_probability=1.0)
+    shares = ((erased - 77.0).abs() > 0.01).float().mean(dim=(1, 2, 3))
+    assert float(shares.max()) <= 0.34
+    assert float(shares.mean()) > 0.05
+    for face in erased:
+        assert len(torch.unique(face.round())) <= 2
+    assert torch.equal(augmented(flat, erase_probability=0.0).round(), flat.float())
+
+
+def test_a_shift_moves_the_face() -> None:
+    dot = torch.zeros((100, 1, 48, 48), dtype=torch.uint8)
+    dot[:, :, 22:26, 22:26] = 255
+    moved = augmented(dot, shift=0.1)[:, 0]
+    columns = (moved.sum(dim=1) * torch.arange(48.0)).sum(dim=1) / moved.sum(dim=(1, 2))
+    spread_px = float((columns - 23.5).abs().max())
+    assert 3.5 < spread_px <= 0.1 * 48 + 0.1
+
+
+def test_the_model_takes_bytes_and_has_the_size_it_says() -> None:
+    model = VggSmall(7).eval()
+    widths = [1, 32, 32, 64, 64, 128, 128, 256, 256]
+    kernels = sum(9 * before * after for before, after in itertools.pairwise(widths))
+    norms, last = 2 * sum(widths[1:]), 256 * 7 + 7
+    assert sum(p.numel() for p in model.parameters()) == kernels + norms + last == 1_174_439
+    grey = torch.randint(0, 256, (2, 1, 48, 48), dtype=torch.uint8)
+    assert model(grey).shape == (2, 7)
+    assert torch.equal(model(grey), model(grey.float()))
+
+
+def test_golden_faces_are_means_of_classes(faces: torch.Tensor) -> None:
+    experiment = EmotionExperiment(EmotionOptions())
+    targets = torch.arange(64) % len(LABELS)
+    split = Split((faces,), targets, np.array(["x"] * 64), "made up")
+    (graph,) = experiment.graphs(VggSmall(7).eval(), 1.5, split)
+    means = graph.inputs["face"]
+    assert means.shape == (7, 1, 48, 48)
+    assert means.dtype == np.uint8
+    by_hand = faces[[3, 10, 17, 24, 31, 38, 45, 52, 59]].numpy().mean(axis=0)
+    assert np.abs(means[3] - by_hand).max() <= 0.5
+
+
+def test_training_and_validation_share_no_picture(data_dir: Path) -> None:
+    experiment = EmotionExperiment(EmotionOptions())
+    train, validation = experiment.load(data_dir)
+    refuse_leak(train, validation)
+    assert len(validation.targets) == 3_589
+    assert train.inputs[0].dtype == torch.uint8
+    assert train.inputs[0].shape[1:] == (1, 48, 48)
+    subsets = experiment.subsets(data_dir, experiment.load_evaluation(data_dir))
+    assert int(subsets["duplicate_free"].sum()) == 3_589 - 280
+
+
+def test_a_folder_without_the_splits_is_refused(tmp_path: Path) -> None:
+    import cv2
+
+    (tmp_path / "happy").mkdir()
+    cv2.imwrite(str(tmp_path / "happy" / "a.png"), np.zeros((48, 48), dtype=np.uint8))
+    experiment = EmotionExperiment(EmotionOptions())
+    assert experiment.load_evaluation(tmp_path).name == "own"
+    with pytest.raises(DatasetError, match="no PublicTest and no Training"):
+        experiment.load(tmp_path)

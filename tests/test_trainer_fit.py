@@ -1,0 +1,182 @@
+"""The training loop: it learns, resumes on the same curve, and stops on nonsense."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pickle
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
+
+from rich.console import Console  # noqa: E402
+
+from edge_app.errors import DatasetError, TrainingError  # noqa: E402
+from tests.toy_experiment import ToyExperiment, ToyOptions  # noqa: E402
+from trainer.ema import Ema  # noqa: E402
+from trainer.experiment import IGNORE  # noqa: E402
+from trainer.fit import cross_entropy, fit, learning_rate  # noqa: E402
+from trainer.provenance import Provenance  # noqa: E402
+from trainer.recipe import FitOptions, Recipe  # noqa: E402
+from trainer.run_dir import Row, RunDir, best_row  # noqa: E402
+from trainer.splits import refuse_leak  # noqa: E402
+
+QUIET = Console(quiet=True)
+WHENCE = Provenance("toy", "trainer fit", "none", "none", "none", "2026-01-01")
+
+
+def recipe(*, options: dict[str, object] | None = None, **fit_options: object) -> Recipe:
+    defaults = {"passes": 6, "batch": 32, "learning_rate": 0.1, "ema_decay": 0.9}
+    return Recipe(
+        name="toy",
+        task="emotion",
+        seed=3,
+        fit=FitOptions.model_validate(defaults | fit_options),
+        experiment=ToyExperiment(ToyOptions.model_validate(options or {})),
+    )
+
+
+def run(made: Recipe, path: Path, *, resume: bool = False) -> list[Row]:
+    folder = RunDir(path)
+    folder.create("the same", WHENCE, resume=resume)
+    train, validation = made.experiment.load(path)
+    return fit(made, train, validation, folder, QUIET)
+
+
+def without_time(rows: list[Row]) -> list[Row]:
+    return [dataclasses.replace(row, seconds=0.0) for row in rows]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"optimiser": "adamw", "learning_rate": 0.02, "label_smoothing": 0.1},
+        {"ema_decay": None, "clip_norm": 1.0},
+        {"precision": "bf16-mixed", "optimiser": "adam", "learning_rate": 0.02},
+    ],
+)
+def test_learns_a_separable_problem(tmp_path: Path, change: dict[str, object]) -> None:
+    rows = run(recipe(passes=8, **change), tmp_path)
+    assert rows[-1].accuracy > 0.9
+    assert rows[-1].train_loss < rows[0].train_loss
+    assert {p.name for p in tmp_path.iterdir()} == {
+        *("recipe.yaml", "run.json", "best.pt", "last.pt", "log.csv", "curve.png")
+    }
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 1 + 8
+
+
+def test_learns_sequences_whose_first_step_has_no_label(tmp_path: Path) -> None:
+    rows = run(recipe(options={"length": 4}, passes=6), tmp_path)
+    assert rows[-1].accuracy > 0.9
+
+
+def test_a_killed_run_resumes_on_the_same_curve(tmp_path: Path) -> None:
+    whole = run(recipe(), tmp_path / "whole")
+    steps = math.ceil(600 / 32)
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe(options={"interrupt_in_call": 3 * steps + 5}), tmp_path / "cut")
+    resumed = run(recipe(), tmp_path / "cut", resume=True)
+    assert without_time(resumed) == without_time(whole)
+    first, second = (RunDir(tmp_path / name).load_best() for name in ("whole", "cut"))
+    assert all(torch.equal(first.weights[key], second.weights[key]) for key in first.weights)
+
+
+def test_a_run_killed_before_its_first_pass_resumes_too(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe(options={"interrupt_in_call": 2}), tmp_path / "cut")
+    resumed = run(recipe(passes=1), tmp_path / "cut", resume=True)
+    assert without_time(resumed) == without_time(run(recipe(passes=1), tmp_path / "whole"))
+
+
+def test_nan_loss_stops_and_keeps_the_last_pass(tmp_path: Path) -> None:
+    steps = math.ceil(600 / 32)
+    with pytest.raises(TrainingError, match=r"pass 2, step 3.*loss is nan"):
+        run(recipe(options={"nan_in_call": steps + 3}), tmp_path)
+    weights = RunDir(tmp_path).load_best().weights
+    assert all(bool(torch.isfinite(value).all()) for value in weights.values())
+
+
+def test_cross_entropy_leaves_unlabelled_steps_out() -> None:
+    logits = torch.tensor([[[2.0, 0.0], [9.0, -9.0]], [[0.0, 1.0], [0.0, 0.0]]])
+    targets = torch.tensor([[0, IGNORE], [0, 1]])
+    by_hand = (math.log(1 + math.exp(-2)) + math.log(1 + math.exp(1)) + math.log(2)) / 3
+    assert cross_entropy(logits, targets).item() == pytest.approx(by_hand, abs=1e-6)
+    assert cross_entropy(logits, torch.full((2, 2), IGNORE)).item() == 0.0
+
+
+def test_label_smoothing_by_hand() -> None:
+    logits = torch.tensor([[2.0, 0.0]])
+    right, wrong = math.log(1 + math.exp(-2)), math.log(1 + math.exp(2))
+    loss = cross_entropy(logits, torch.tensor([0]), 0.1).item()
+    assert loss == pytest.approx(0.95 * right + 0.05 * wrong, abs=1e-6)
+
+
+def test_unlabelled_examples_move_no_weight() -> None:
+    logits = torch.randn(3, 4, requires_grad=True)
+    cross_entropy(logits, torch.tensor([1, IGNORE, 2])).backward()
+    assert logits.grad is not None
+    assert torch.equal(logits.grad[1], torch.zeros(4))
+    assert bool((logits.grad[0] != 0).all())
+
+
+def test_learning_rate_rises_then_falls_to_zero() -> None:
+    options = FitOptions(passes=10, batch=1, learning_rate=0.4, warmup_passes=2)
+    assert learning_rate(1.0, options) == pytest.approx(0.2)
+    assert learning_rate(2.0, options) == pytest.approx(0.4)
+    assert learning_rate(6.0, options) == pytest.approx(0.2)
+    assert learning_rate(10.0, options) == pytest.approx(0.0, abs=1e-12)
+    assert learning_rate(0.0, options) > 0
+
+
+def test_ema_by_hand() -> None:
+    model = torch.nn.Linear(1, 1, bias=False)
+    model.weight.data.fill_(0.0)
+    ema = Ema(model, decay=0.15)
+    model.weight.data.fill_(1.0)
+    ema.update()  # decay min(0.15, 2 / 11) = 0.15
+    assert ema.average["weight"].item() == pytest.approx(0.85)
+    with ema.averaged():
+        assert model.weight.item() == pytest.approx(0.85)
+    assert model.weight.item() == 1.0
+
+
+def test_best_row_takes_the_first_of_equals() -> None:
+    rows = [
+        Row(i, 0.1, 1.0, loss, acc, acc, 1.0)
+        for i, (loss, acc) in enumerate([(0.9, 0.5), (0.7, 0.6), (0.8, 0.6)])
+    ]
+    assert best_row(rows, "accuracy").index == 1
+    assert best_row(rows, "loss").index == 1
+
+
+def test_a_run_is_not_overwritten_nor_mixed_with_another(tmp_path: Path) -> None:
+    folder = RunDir(tmp_path)
+    folder.create("one recipe", WHENCE, resume=False)
+    with pytest.raises(TrainingError, match="--resume"):
+        folder.create("one recipe", WHENCE, resume=False)
+    with pytest.raises(TrainingError, match="another recipe"):
+        folder.create("another recipe", WHENCE, resume=True)
+
+
+def test_a_checkpoint_that_runs_code_is_refused(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (Path.touch, (str(tmp_path / "ran"),))
+
+    (tmp_path / "best.pt").write_bytes(pickle.dumps(Evil(), protocol=2))
+    with pytest.raises(TrainingError, match="cannot be read"):
+        RunDir(tmp_path).load_best()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_person_on_both_sides_is_refused(tmp_path: Path) -> None:
+    clean = ToyExperiment(ToyOptions())
+    refuse_leak(*clean.load(tmp_path))
+    leaking = ToyExperiment(ToyOptions(shared_person=True))
+    with pytest.raises(DatasetError, match=r"1 group.*Ada"):
+        refuse_leak(*leaking.load(tmp_path))

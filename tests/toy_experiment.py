@@ -1,0 +1,108 @@
+"""A tiny separable problem with a real experiment's whole interface; its data are simulated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from edge_app.inference.manifest import (
+    Data,
+    FaceConditioning,
+    RollingSpec,
+    StreamSpec,
+    WindowSpec,
+)
+from trainer.calibrate import Calibrated
+from trainer.experiment import IGNORE, BundleParts, Experiment, ExperimentOptions, Graph, Split
+
+LABELS = ("low", "middle", "high")
+FEATURES = 6
+
+
+class ToyOptions(ExperimentOptions):
+    length: int = Field(default=0, ge=0, le=50, description="Steps a sequence; 0: no sequences.")
+    shared_person: bool = Field(default=False, description="Put one person on both sides.")
+    interrupt_in_call: int = Field(default=0, ge=0, description="Call of augment that is cut.")
+    nan_in_call: int = Field(default=0, ge=0, description="Call of augment that gives NaN.")
+
+
+class ToyExperiment(Experiment):
+    """The class is the third of the line that the sum of the inputs falls into."""
+
+    task = "emotion"
+    input_names = ("features",)
+    Options: ClassVar[type[ExperimentOptions]] = ToyOptions
+
+    def __init__(self, options: ToyOptions) -> None:
+        super().__init__(options)
+        self.calls = 0
+
+    def _split(self, seed: int, n: int, name: str) -> Split:
+        generator = np.random.default_rng(seed)
+        shape = (n, self.options.length) if self.options.length else (n,)
+        inputs = generator.normal(size=(*shape, FEATURES)).astype(np.float32)
+        targets = np.digitize(inputs.sum(axis=-1), [-1.0, 1.0]).astype(np.int64)
+        if self.options.length:
+            targets[:, 0] = IGNORE
+        people = [f"{name}-{i % 10}" for i in range(n)]
+        if self.options.shared_person:
+            people[0] = "Ada"
+        return Split((torch.from_numpy(inputs),), torch.from_numpy(targets), np.array(people), name)
+
+    def load(self, data_dir: Path) -> tuple[Split, Split]:
+        return self._split(1, 600, "simulated training"), self.load_evaluation(data_dir)
+
+    def load_evaluation(self, path: Path) -> Split:
+        del path  # drawn, not read
+        return self._split(2, 150, "simulated validation")
+
+    def build_model(self) -> nn.Module:
+        return nn.Sequential(
+            nn.Linear(FEATURES, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, len(LABELS))
+        )
+
+    def augment(
+        self, inputs: tuple[Tensor, ...], targets: Tensor, generator: torch.Generator
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        self.calls += 1
+        if self.calls == self.options.interrupt_in_call:
+            raise KeyboardInterrupt
+        noise = 0.05 * torch.randn(inputs[0].shape, generator=generator)
+        if self.calls == self.options.nan_in_call:
+            noise = noise * float("nan")
+        return (inputs[0] + noise,), targets
+
+    def graphs(self, model: nn.Module, temperature: float, split: Split) -> tuple[Graph, ...]:
+        examples: Any = split.inputs[0][:5].numpy()
+        module = Calibrated(model, temperature)
+        return (Graph("model", module, {"features": examples}, ("logits", "probabilities")),)
+
+    def subsets(self, path: Path, split: Split) -> dict[str, Any]:
+        del path
+        return {"first_half": np.arange(len(split.targets)) < len(split.targets) // 2}
+
+    def parts(self) -> BundleParts:
+        return BundleParts(
+            labels=LABELS,
+            stream=StreamSpec(
+                kind="video", rate_hz=None, channels=("rgb",), units=("rgb8",), placement="nowhere"
+            ),
+            window=WindowSpec(length_samples=1, hop_samples=1),
+            conditioning=FaceConditioning(kind="face_crop", size_px=48, margin=0.1, min_face_px=48),
+            rolling=RollingSpec(
+                time_constant_s=1.0,
+                enter_probability=0.5,
+                leave_probability=0.4,
+                min_dwell_s=1.0,
+                lookahead_windows=0,
+                min_evidence_s=0.0,
+            ),
+            data=(Data(name="toy", source="a test", licence="none", people=10, simulated=True),),
+            intended_use="A test.",
+            limits="Everything.",
+        )
