@@ -235,23 +235,25 @@ def devices(
 
 
 def _finish_run(result: RunResult) -> None:
-    table = Table("stream", "final answers", "abstained", "agrees with truth", "data age", "health")
     for health in result.health:
         seen = result.console.seen.get(health.stream) if result.console else None
-        labels = ", ".join(f"{k} {n}" for k, n in seen.labels.most_common()) if seen else ""
-        reasons = ", ".join(f"{k} {n}" for k, n in seen.reasons.most_common()) if seen else ""
-        compared = seen.compared if seen else 0
-        agreed = f"{seen.agreed} of {compared} (simulated)" if seen and compared else "-"
-        latency_s = health.max_latency_s
-        age = "-" if latency_s is None else f"up to {1000 * latency_s:.0f} ms"
-        told = (
-            f"{health.state}, {health.samples} samples, {health.gaps} gaps, "
-            f"{health.dropped} dropped, {health.restarts} restarts"
+        _out.print(f"[bold]{health.stream}[/]: {health.state}", highlight=False)
+        if seen is not None:
+            answers = [f"{label} {n}" for label, n in seen.labels.most_common()]
+            unknown = [f"unknown ({why}) {n}" for why, n in seen.reasons.most_common()]
+            _out.print(f"  final answers: {', '.join(answers + unknown)}", highlight=False)
+            if seen.compared:
+                share = f"{seen.agreed} of {seen.compared}"
+                _out.print(f"  agrees with the simulation's truth: {share}", highlight=False)
+        age_s = health.max_latency_s
+        age = "" if age_s is None else f"; data at most {1000 * age_s:.0f} ms old"
+        _out.print(
+            f"  {health.samples} samples, {health.gaps} gaps, {health.dropped} frames dropped, "
+            f"{health.restarts} restarts{age}",
+            highlight=False,
         )
         if health.last_error:
-            told += f"; {health.last_error}"
-        table.add_row(health.stream, labels or "-", reasons or "-", agreed, age, told)
-    _out.print(table)
+            _out.print(f"  last error: {health.last_error}", style="red", markup=False)
     if any(health.state == "failed" for health in result.health):
         raise typer.Exit(1)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_app.errors import SourceError
-from edge_app.sources.lsl_eeg import load_pylsl
+from edge_app.sources.lsl_eeg import configure_liblsl, load_pylsl
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,9 @@ def find_lsl_streams(seconds_s: float) -> list[Found]:
     Raises:
         SourceError: no liblsl.
     """
-    pylsl = load_pylsl()
+    configure_liblsl()
+    resolver = load_pylsl().ContinuousResolver()
+    time.sleep(seconds_s)
     return [
         Found(
             info.name(),
@@ -57,7 +60,7 @@ def find_lsl_streams(seconds_s: float) -> list[Found]:
             f"{info.type()}, {info.channel_count()} channels at {info.nominal_srate():g} Hz, "
             f"on {info.hostname()}",
         )
-        for info in pylsl.resolve_streams(seconds_s)
+        for info in resolver.results()
     ]
 
 
@@ -77,8 +80,7 @@ def find_ble_devices(seconds_s: float) -> list[Found]:
         advertised = asyncio.run(BleakScanner.discover(timeout=seconds_s, return_adv=True))
     except (BleakError, OSError) as error:
         raise SourceError(
-            f"Bluetooth cannot be used: {error}",
-            source="Bluetooth",
+            f"Bluetooth cannot be used: {getattr(error, 'strerror', None) or error}",
             next_step="Install and start BlueZ (`sudo apt-get install bluez`), plug in an adapter",
         ) from error
     return [

@@ -10,7 +10,7 @@ from typing import Any
 
 from edge_app.clock import Clock
 from edge_app.contracts import Chunk, Overflow, StreamInfo
-from edge_app.sources.lsl_eeg import LslEegSource, load_pylsl, restrict_to_this_machine
+from edge_app.sources.lsl_eeg import LslEegSource, configure_liblsl, load_pylsl
 from edge_app.sources.protocol import Source
 
 
@@ -34,7 +34,7 @@ class LslLoopbackSource(Source):
 
     async def open(self) -> StreamInfo:
         """Start the outlet, then open the inlet on it."""
-        restrict_to_this_machine(f"bedside-{os.getpid()}")
+        configure_liblsl(f"bedside-{os.getpid()}")
         outlet = _outlet(await self._sensor.open(), self._source_id)
         self._feeder = asyncio.create_task(self._feed(outlet))
         try:

@@ -83,25 +83,28 @@ class Pipeline:
         finally:
             try:
                 if task is not None:
-                    self._emit_all(task.finish(), newest_s)
+                    self._emit_all(task.finish(), newest_s, finishing=True)
             finally:
                 await source.close()
 
     def _say(self, task: Task, window: Window) -> None:
         if window.discontinuity:
-            self._emit_all(task.finish(), window.newest_s)
+            self._emit_all(task.finish(), window.newest_s, finishing=True)
             task.reset()
         self._emit_all(task.push(window), window.newest_s)
 
-    def _emit_all(self, predictions: list[Prediction], newest_s: float) -> None:
+    def _emit_all(
+        self, predictions: list[Prediction], newest_s: float, *, finishing: bool = False
+    ) -> None:
         health = self._health
         for prediction in predictions:
             said = prediction
             if self._clock is not None:
                 latency_s = max(0.0, self._clock.now_s() - newest_s)
                 said = replace(prediction, latency_s=latency_s)
-                health.latency_s = latency_s
-                health.max_latency_s = max(health.max_latency_s or 0.0, latency_s)
+                if not finishing:  # answers closed at the end are old because data ceased
+                    health.latency_s = latency_s
+                    health.max_latency_s = max(health.max_latency_s or 0.0, latency_s)
             health.predictions += 1
             health.abstained += prediction.label is None
             self._emit(said)

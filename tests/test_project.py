@@ -112,13 +112,70 @@ def test_a_script_names_the_missing_package_and_its_command(tmp_path: Path) -> N
     assert "sudo apt-get install python3 python3-venv" in result.stderr
 
 
+def copy_of_the_scripts(folder: Path) -> Path:
+    """Scripts and what they read, so that a trial leaves no environment in the project."""
+    shutil.copytree(ROOT / "scripts", folder / "scripts")
+    shutil.copytree(ROOT / "constraints", folder / "constraints")
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder / "scripts"
+
+
+def interpreter(path: Path, *lines: str) -> str:
+    path.write_text("\n".join(("#!/bin/sh", *lines)), encoding="utf-8")
+    path.chmod(0o755)
+    return str(path)
+
+
 def test_a_script_refuses_an_unsupported_python(tmp_path: Path) -> None:
-    old = tmp_path / "python3.8"
-    old.write_text("#!/bin/sh\necho 3.8\n", encoding="utf-8")
-    old.chmod(0o755)
-    result = run("scripts/demo", BEDSIDE_PYTHON=str(old))
+    old = interpreter(tmp_path / "python3.8", "echo 3.8")
+    result = run(str(copy_of_the_scripts(tmp_path) / "demo"), BEDSIDE_PYTHON=old)
     assert result.returncode == 1
     assert "is Python 3.8; Bedside runs on Python 3.10 3.11 3.12 3.13" in result.stderr
+
+
+def test_a_script_names_the_package_of_a_missing_venv_module(tmp_path: Path) -> None:
+    bare = interpreter(
+        tmp_path / "python3", 'case "$2" in *ensurepip*) exit 1 ;; *) echo 3.12 ;; esac'
+    )
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    result = run(str(copy_of_the_scripts(tmp_path) / "demo"), BEDSIDE_PYTHON="", PATH=path)
+    assert bare.endswith("python3")
+    assert result.returncode == 1
+    assert "sudo apt-get install python3-venv" in result.stderr
+
+
+PIP_THAT_IS_CUT_OFF = """
+case "$1 $2" in
+    "-m venv") mkdir -p "$4/bin" && cp "$0" "$4/bin/python" && echo made >>"$LOG" ;;
+    "-m pip") echo "pip $*" >>"$LOG" && [ ! -e "$LOG.cut" ] ;;
+    *) echo 3.11 ;;
+esac
+"""
+
+
+def test_an_interrupted_installation_is_made_afresh_and_a_whole_one_kept(tmp_path: Path) -> None:
+    python = interpreter(tmp_path / "python", PIP_THAT_IS_CUT_OFF)
+    demo = str(copy_of_the_scripts(tmp_path) / "demo")
+    log, cut = tmp_path / "log", tmp_path / "log.cut"
+    environment = tmp_path / ".venv-bedside"
+
+    def attempt() -> tuple[int, int, int]:
+        """Run; return the status and how often an environment was made and pip was called."""
+        log.write_text("", encoding="utf-8")
+        result = run(demo, BEDSIDE_PYTHON=python, LOG=str(log))
+        text = log.read_text(encoding="utf-8")
+        return result.returncode, text.count("made"), text.count("pip -m")
+
+    cut.touch()
+    assert attempt() == (1, 1, 1)
+    assert attempt() == (1, 1, 1)
+    cut.unlink()
+    interpreter(environment / "bin/edge-app", 'echo "$@"')
+    assert attempt() == (0, 1, 1)
+    assert attempt() == (0, 0, 0)
+    (tmp_path / "pyproject.toml").write_text("# another\n", encoding="utf-8")
+    assert attempt() == (0, 0, 1)
+    assert attempt() == (0, 0, 0)
 
 
 @pytest.mark.parametrize("package", ["edge_app", "trainer"])

@@ -10,8 +10,10 @@ from scipy.signal import resample_poly, welch
 
 torch = pytest.importorskip("torch")
 
+from edge_app.contracts import StreamInfo, Window  # noqa: E402
 from edge_app.errors import DatasetError  # noqa: E402
 from edge_app.inference.bundle import Bundle, load_bundle, require_golden  # noqa: E402
+from edge_app.tasks.sleep import SleepTask  # noqa: E402
 from trainer.datasets.sleepedf_bandpower import Night, load_nights  # noqa: E402
 from trainer.experiment import IGNORE, Split  # noqa: E402
 from trainer.experiments.sleep import SleepExperiment, SleepOptions  # noqa: E402
@@ -161,6 +163,30 @@ def test_streamed_score_equals_a_naive_loop_over_epochs(bundle):
     np.testing.assert_allclose(scored[moments, positions], expected[epochs], atol=1e-5)
 
 
+def test_the_bedside_says_what_evaluation_scores(bundle):
+    """Raw simulated EEG through the runtime's task equals the offline road, epoch for epoch."""
+    generator = np.random.default_rng(6)
+    walk = np.cumsum(generator.normal(0, 3, (27, 3000)), axis=1)
+    epochs = (walk - walk.mean(axis=1, keepdims=True)).astype(np.float32)
+    info = StreamInfo("eeg", "eeg", 100.0, ("Fpz-Cz",), ("uV",), "simulation", simulated=True)
+    task = SleepTask(bundle, info)
+    said = []
+    for i, epoch in enumerate(epochs):
+        said += task.push(Window(i, 30.0 * i, 30.0 * (i + 1), 100.0, epoch[:, None]))
+    said += task.finish()
+    final = {p.start_s: [q for _, q in p.probabilities] for p in said if p.final}
+
+    night = Night("SC4011E0", "01", encoded(epochs), np.zeros(27, dtype=np.int64))
+    split = streamed_split([night], "simulated")
+    experiment = load_recipe(BUNDLE / "recipe.yaml").experiment
+    scored = experiment.score(lambda role, inputs: bundle.runners[role].run(inputs), split)
+    moments, positions = np.nonzero(split.targets.numpy() != IGNORE)
+    starts_s = 30.0 * (moments - (LENGTH - 1 - positions))
+    assert sorted(final) == sorted(starts_s.tolist())
+    expected = np.array([final[start_s] for start_s in starts_s])
+    np.testing.assert_allclose(scored[moments, positions], expected, atol=1e-4)
+
+
 def options(**changes: object) -> SleepOptions:
     return SleepOptions(**{"validation_subjects": ("04", "05"), **changes})
 
@@ -232,6 +258,23 @@ def test_augmentation_keeps_truth_and_masks_targets():
     ratio = torch.where(mask[:, :, None] > 0, features / split.inputs[0], torch.nan)
     spread = [float(r[~r.isnan()].max() / r[~r.isnan()].min()) for r in ratio]
     np.testing.assert_allclose(spread, 1.0, rtol=1e-4)
+
+
+def test_a_slow_amplifier_loses_its_upper_bands_only():
+    split = training_split([random_night(60, 3)], "night")
+    experiment = SleepExperiment(
+        options(gain_db=0.0, tilt_db=0.0, dull_probability=1.0, pad_probability=0.0,
+                drop_probability=0.0)
+    )  # fmt: skip
+    (features, _), _ = experiment.augment(
+        split.inputs, split.targets, torch.Generator().manual_seed(0)
+    )
+    ratio = (features / split.inputs[0])[:, 0]
+    for unchanged in (0, 1, 2, 5):  # delta, theta, alpha, variance
+        torch.testing.assert_close(ratio[:, unchanged], torch.ones(len(ratio)))
+    loss_db = -10 * torch.log10(ratio)
+    assert 20 < float(loss_db[:, 4].max()) <= 40
+    torch.testing.assert_close(loss_db[:, 3], loss_db[:, 4] * 3 / 40, atol=1e-3, rtol=0)
 
 
 def test_bundle_keeps_its_contract(bundle):

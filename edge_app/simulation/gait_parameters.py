@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -102,7 +103,7 @@ def load_gait_rows() -> tuple[GaitParameters, ...]:
     """
     with np.load(ROWS) as archive:
         rows, labels = archive["rows"], archive["frailty"]
-    return tuple(
-        GaitParameters(*map(float, row), str(label))  # type: ignore[call-arg]
-        for row, label in zip(rows, labels, strict=True)
-    )
+    people: list[list[Any]] = [
+        [*map(float, row), str(label)] for row, label in zip(rows, labels, strict=True)
+    ]
+    return tuple(GaitParameters(*person) for person in people)

@@ -22,8 +22,7 @@ from edge_app.errors import SourceError, SourceLostError, SourceNotFoundError
 from edge_app.sources.protocol import Source
 
 _PULL_TIMEOUT_S = 0.2
-_RESOLVE_SLICE_S = 0.3
-"""Blocking calls are this short so that a stop is obeyed within a second."""
+_LOOK_EVERY_S = 0.1
 _MAX_CHUNK = 4096
 _TO_UV = {
     "uv": 1.0,
@@ -58,21 +57,24 @@ def load_pylsl() -> Any:
     return pylsl
 
 
-def restrict_to_this_machine(session: str) -> None:
-    """Let liblsl see only this machine and one session, unless LSLAPICFG says otherwise.
+def configure_liblsl(session: str | None = None) -> None:
+    """Quieten liblsl, and with a session let it see only that session on this machine.
 
-    Must be called before anything else of liblsl. LSL has no authentication: a simulated outlet
-    must never be taken for a patient's.
+    Works before liblsl's first use in the process; a file named by LSLAPICFG goes before it. LSL has
+    no authentication: a simulated outlet must never be taken for a patient's, so simulations have a
+    session of their own.
 
     Args:
-        session: the session's name; outlets and inlets of another session are invisible.
+        session: outlets and inlets of another session are invisible; None: no restriction.
     """
     pylsl = load_pylsl()
-    if "LSLAPICFG" not in os.environ:
-        pylsl.set_config_content(
-            f"[multicast]\nResolveScope = machine\n[lab]\nSessionID = {session}\n"
-            "[ports]\nIPv6 = disable\n[log]\nlevel = -2\n"
-        )
+    if "LSLAPICFG" in os.environ:
+        return
+    content = "[log]\nlevel = -2\n"
+    if session is not None:
+        content += f"[multicast]\nResolveScope = machine\n[lab]\nSessionID = {session}\n"
+        content += "[ports]\nIPv6 = disable\n"
+    pylsl.set_config_content(content)
 
 
 class LslEegSource(Source):
@@ -157,7 +159,7 @@ class LslEegSource(Source):
             if first is None:
                 return None
             rows, stamps_s = inlet.pull_chunk(timeout=0.0, max_samples=_MAX_CHUNK)
-        except pylsl.LostError as error:
+        except pylsl.util.LostError as error:
             raise SourceLostError(
                 "the LSL outlet has gone",
                 source=self._name,
@@ -168,6 +170,7 @@ class LslEegSource(Source):
         return Chunk(times_s, samples.astype(np.float32))
 
     def _open(self) -> StreamInfo:
+        configure_liblsl()
         pylsl = load_pylsl()
         found = self._resolve(pylsl)
         inlet = pylsl.StreamInlet(found, max_buflen=60, recover=False)
@@ -177,7 +180,7 @@ class LslEegSource(Source):
             self._correction_s = float(inlet.time_correction(timeout=self._resolve_timeout_s))
             info = self._describe(described)
             inlet.flush()
-        except (pylsl.LostError, pylsl.TimeoutError) as error:
+        except (pylsl.util.LostError, pylsl.util.TimeoutError) as error:
             inlet.close_stream()
             raise SourceLostError(
                 "the LSL outlet was found but does not answer",
@@ -196,12 +199,18 @@ class LslEegSource(Source):
             key, value = "source_id", self._source_id
         elif self._stream_name is not None:
             key, value = "name", self._stream_name
+        resolver = pylsl.ContinuousResolver()
         deadline_s = time.monotonic() + self._resolve_timeout_s
         found: list[Any] = []
-        while not found and time.monotonic() < deadline_s and not self._cancelled.is_set():
-            found = pylsl.resolve_byprop(key, value, minimum=1, timeout=_RESOLVE_SLICE_S)
+        while not found and time.monotonic() < deadline_s:
+            if self._cancelled.wait(_LOOK_EVERY_S):
+                break
+            found = [info for info in resolver.results() if getattr(info, key)() == value]
+        if found:  # another of the same name answers about as soon
+            self._cancelled.wait(2 * _LOOK_EVERY_S)
+            found = [info for info in resolver.results() if getattr(info, key)() == value]
         if not found:
-            seen = sorted(f"{s.name()} ({s.source_id()})" for s in pylsl.resolve_streams(0.5))
+            seen = sorted(f"{info.name()} ({info.source_id()})" for info in resolver.results())
             raise SourceNotFoundError(
                 f"no LSL stream with {key} {value!r} in {self._resolve_timeout_s:g} s",
                 source=self._name,
@@ -209,7 +218,7 @@ class LslEegSource(Source):
                 next_step="Start the outlet or correct its name; `edge-app devices` lists streams",
             )
         if len(found) > 1:
-            names = sorted(f"{s.name()} (source_id {s.source_id()})" for s in found)
+            names = sorted(f"{info.name()} (source_id {info.source_id()})" for info in found)
             raise SourceError(
                 f"several LSL streams have {key} {value!r}",
                 source=self._name,

@@ -204,7 +204,8 @@ class SimulatedSignal(SimulatedSource):
             parts.append(samples)
         whole: Float32Array = np.concatenate(parts)
         self._rest = whole[n:].copy()
-        return whole[:n].copy()
+        taken: Float32Array = whole[:n].copy()
+        return taken
 
 
 class SimulatedFace(SimulatedSource):

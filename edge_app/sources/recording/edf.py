@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,16 +165,15 @@ class _Segments:
 
     def times(self, index: npt.NDArray[np.int64], rate_hz: float) -> Float64Array:
         """Return the stamps of samples, 0 for the first of the file."""
-        if self._onset_s.shape[0] == 1:
-            return index / rate_hz
-        run = np.searchsorted(self._first_sample, index, side="right") - 1
-        return self._onset_s[run] + (index - self._first_sample[run]) / rate_hz
+        times_s: Float64Array = index / rate_hz
+        if self._onset_s.shape[0] > 1:
+            run = np.searchsorted(self._first_sample, index, side="right") - 1
+            times_s = self._onset_s[run] + (index - self._first_sample[run]) / rate_hz
+        return times_s
 
 
 def _segments(fd: int, path: Path, header: EdfHeader, signal: EdfSignal) -> _Segments:
     """Read the onsets of the first record (EDF+C) or of all records (EDF+D)."""
-    import os
-
     if header.annotations is None:
         if header.discontinuous:
             refuse(path, "an EDF+D file without the times of its data records", _NO_ONSET)

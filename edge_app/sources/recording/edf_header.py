@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from edge_app.sources.recording.eeg_signal import EegChannel
 from edge_app.sources.recording.protocol import refuse
@@ -220,7 +220,7 @@ def _number(path: Path, field: bytes, what: str) -> int:
 
 def _damaged(
     path: Path, problem: str, *, got: object = None, cause: BaseException | None = None
-) -> Any:
+) -> NoReturn:
     refuse(
         path,
         f"damaged EDF or BDF header: {problem}",

@@ -138,7 +138,8 @@ def _choose_best(path: Path, labels: list[str], listed: str) -> tuple[int, tuple
             expected=f"one of: {listed}",
         )
     index = ranked[0][1]
-    said = f"channel {labels[index]} chosen, another with --channel; the file has: {listed}"
+    others = ", ".join(labels[i] for _, i in ranked[1:]) or "no other EEG electrode"
+    said = f"channel {labels[index]} chosen, another with --channel; the file also has {others}"
     return index, (said,) if len(labels) > 1 else ()
 
 

@@ -1,0 +1,120 @@
+"""Acceleration to m/s^2 and angular rate to rad/s, by the stated unit or by the numbers."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from edge_app.contracts import Float32Array
+from edge_app.sources.recording.protocol import refuse
+
+STANDARD_GRAVITY_MPS2 = 9.80665
+ACC_UNITS = "m/s^2, g or mg"
+GYR_UNITS = "rad/s or deg/s"
+_TO_MPS2 = {
+    "m/s^2": 1.0,
+    "m/s2": 1.0,
+    "m/s²": 1.0,
+    "m/s/s": 1.0,
+    "mps2": 1.0,
+    "g": STANDARD_GRAVITY_MPS2,
+    "mg": STANDARD_GRAVITY_MPS2 / 1000,
+}
+_DEG = math.pi / 180
+_TO_RADPS = {
+    "rad/s": 1.0,
+    "rads": 1.0,
+    "radps": 1.0,
+    "deg/s": _DEG,
+    "degs": _DEG,
+    "dps": _DEG,
+    "°/s": _DEG,
+    "deg/sec": _DEG,
+}
+
+
+def acceleration_factor(
+    path: Path, acc: Float32Array, option: str | None, written: str
+) -> tuple[float, tuple[str, ...]]:
+    """Return the factor to m/s^2 and what was assumed.
+
+    Args:
+        path: the file, for errors.
+        acc: (n, 3) as in the file.
+        option: the user's unit, None: not given.
+        written: the file's unit, maybe empty.
+
+    Raises:
+        SourceError: an unknown unit, or numbers that do not tell it.
+    """
+    if option is not None or written:
+        return _stated(path, option, written, _TO_MPS2, "--unit", ACC_UNITS)
+    lengths = np.linalg.norm(acc[np.isfinite(acc).all(axis=1)].astype(np.float64), axis=1)
+    median = float(np.median(lengths)) if lengths.size else math.nan
+    for unit, low, high in (("m/s^2", 7.0, 12.5), ("g", 0.7, 1.3)):
+        if low <= median <= high:
+            said = f"acceleration taken as {unit}: its median length is {median:.3g}"
+            return _TO_MPS2[unit], (said,)
+    return refuse(
+        path,
+        "the unit of acceleration is not clear from its numbers",
+        f"Say it with --unit, one of {ACC_UNITS}",
+        expected="a median length of 7 to 12.5 (m/s^2) or 0.7 to 1.3 (g)",
+        got=f"{median:.3g}",
+    )
+
+
+def angular_rate_factor(
+    path: Path, gyr: Float32Array, option: str | None, written: str
+) -> tuple[float, tuple[str, ...]]:
+    """Return the factor to rad/s and what was assumed.
+
+    Args:
+        path: the file, for errors.
+        gyr: (n, 3) as in the file.
+        option: the user's unit, None: not given.
+        written: the file's unit, maybe empty.
+
+    Raises:
+        SourceError: an unknown unit, or numbers that do not tell it.
+    """
+    if option is not None or written:
+        return _stated(path, option, written, _TO_RADPS, "--gyr-unit", GYR_UNITS)
+    lengths = np.linalg.norm(gyr[np.isfinite(gyr).all(axis=1)].astype(np.float64), axis=1)
+    high = float(np.percentile(lengths, 99)) if lengths.size else math.nan
+    if high < 40:
+        return 1.0, (f"angular rate taken as rad/s: 99 % of its lengths are below {high:.3g}",)
+    if high > 60:
+        return _DEG, (f"angular rate taken as deg/s: 1 % of its lengths are above {high:.3g}",)
+    return refuse(
+        path,
+        "the unit of the angular rate is not clear from its numbers",
+        f"Say it with --gyr-unit, one of {GYR_UNITS}",
+        expected="a 99th percentile below 40 (rad/s) or above 60 (deg/s)",
+        got=f"{high:.3g}",
+    )
+
+
+def _stated(
+    path: Path,
+    option: str | None,
+    written: str,
+    factors: dict[str, float],
+    flag: str,
+    units: str,
+) -> tuple[float, tuple[str, ...]]:
+    unit = written if option is None else option
+    factor = factors.get(unit.strip().lower().replace(" ", ""))
+    if factor is None:
+        refuse(
+            path,
+            f"unknown unit {unit!r}",
+            f"Say it with {flag}, one of {units}",
+            expected=units,
+            got=unit,
+        )
+    contradicts = option is not None and written and factors.get(written.lower()) != factor
+    said = f"unit taken as {option} as {flag} says; the file says {written!r}"
+    return factor, (said,) if contradicts else ()
