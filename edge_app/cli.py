@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
@@ -219,10 +220,10 @@ def devices(
     """
     from edge_app.devices import find_ble_devices, find_cameras, find_lsl_streams
 
-    searches = {
+    searches: dict[str, Callable[[], list[Found]]] = {
         "Cameras": find_cameras,
-        "Lab Streaming Layer streams": lambda: find_lsl_streams(seconds),
-        "Bluetooth LE devices": lambda: find_ble_devices(seconds),
+        "Lab Streaming Layer streams": partial(find_lsl_streams, seconds),
+        "Bluetooth LE devices": partial(find_ble_devices, seconds),
     }
     for title, search in searches.items():
         try:
@@ -316,19 +317,13 @@ def run_command_line() -> int:
         The exit code; errors have been shown without a traceback.
     """
     try:
-        code = app(standalone_mode=False)
+        app()
     except EdgeAppError as error:
         _err.print(f"[bold red]Error:[/] {_plain(error)}", highlight=False, soft_wrap=True)
         return error.exit_code
-    except click.exceptions.Exit as end:
-        return end.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        _err.print("stopped")
-        return 130
-    return code if isinstance(code, int) else 0
+    except SystemExit as end:  # wrong use, --help, Ctrl-C: already shown
+        return end.code if isinstance(end.code, int) else 1
+    return 0
 
 
 def _plain(error: EdgeAppError) -> str:

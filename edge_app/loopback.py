@@ -29,12 +29,15 @@ class LslLoopbackSource(Source):
         self._sensor = sensor
         self._clock = clock
         self._source_id = f"bedside-simulated-{name}-{os.getpid()}"
-        self._inlet = LslEegSource(name=name, source_id=self._source_id, jitter_s=0.0)
+        self._session = f"bedside-{os.getpid()}"
+        self._inlet = LslEegSource(
+            name=name, source_id=self._source_id, jitter_s=0.0, session=self._session
+        )
         self._feeder: asyncio.Task[None] | None = None
 
     async def open(self) -> StreamInfo:
         """Start the outlet, then open the inlet on it."""
-        configure_liblsl(f"bedside-{os.getpid()}")
+        configure_liblsl(self._session)
         outlet = _outlet(await self._sensor.open(), self._source_id)
         self._feeder = asyncio.create_task(self._feed(outlet))
         try:

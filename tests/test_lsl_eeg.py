@@ -52,7 +52,9 @@ def outlet() -> Iterator[Outlet]:
 
 
 def source(source_id: str, **change: object) -> LslEegSource:
-    return LslEegSource(name="eeg", source_id=source_id, resolve_timeout_s=10.0, **change)  # type: ignore[arg-type]
+    return LslEegSource(
+        name="eeg", source_id=source_id, resolve_timeout_s=10.0, session=SESSION, **change
+    )  # type: ignore[arg-type]
 
 
 async def take(stream: LslEegSource | LslLoopbackSource, n: int) -> Chunk:
@@ -115,7 +117,7 @@ async def test_an_outlet_that_sends_nothing_is_lost_too(outlet: Outlet) -> None:
 
 async def test_a_stream_that_is_not_there_is_reported_with_those_that_are(outlet: Outlet) -> None:
     outlet("present", name="other band")
-    missing = LslEegSource(name="eeg", source_id="absent", resolve_timeout_s=2.0)
+    missing = LslEegSource(name="eeg", source_id="absent", resolve_timeout_s=2.0, session=SESSION)
     with pytest.raises(SourceNotFoundError) as caught:
         await missing.open()
     assert "other band (present)" in str(caught.value)

@@ -59,13 +59,28 @@ def test_welch_finds_the_powers_that_were_drawn(rate_hz):
 
 def test_powers_have_the_stages_mean_and_spread():
     statistics = load_sleep_statistics()
-    night = epochs(6000, rate_hz=20.0, seed=2)
     for index, stage in enumerate(STAGES):
-        powers = np.log([e.band_powers_uv2_per_hz for e in night if e.stage == stage])
+        nights = (simulate_night(rate_hz=20.0, seed=s, first_stage=stage) for s in range(300))
+        first = [next(night) for night in nights]
+        assert {epoch.stage for epoch in first} == {stage}
+        drawn = np.log([[*e.band_powers_uv2_per_hz, e.variance_uv2] for e in first])
         spread = np.sqrt(np.diag(statistics.log_power_covariance[index]))
-        off = (powers.mean(axis=0) - statistics.log_power_mean[index]) / spread
-        assert np.abs(off).max() < 0.35, stage  # neighbours resemble each other: few effective
-        np.testing.assert_allclose(powers.std(axis=0), spread, rtol=0.2)
+        off = (drawn.mean(axis=0) - statistics.log_power_mean[index]) / spread
+        assert np.abs(off).max() < 4 / np.sqrt(300)
+        np.testing.assert_allclose(drawn.std(axis=0), spread, rtol=0.2)
+
+
+def test_one_sleeper_varies_less_than_all_together():
+    spread = np.sqrt(np.diag(load_sleep_statistics().log_power_covariance[2]))
+    night = [e for e in epochs(800, rate_hz=20.0, seed=2) if e.stage == "N2"]
+    within = np.log([e.band_powers_uv2_per_hz for e in night]).std(axis=0)
+    assert (within < spread[:5]).all()
+    assert (within > 0.3 * spread[:5]).all()
+
+
+def test_the_variance_is_what_was_drawn_where_the_bands_allow_it():
+    ratio = [np.log(e.samples.var() / e.variance_uv2) for e in epochs(200, seed=6)]
+    assert abs(np.median(ratio)) < 0.1
 
 
 def test_epochs_join_without_a_click():

@@ -19,9 +19,10 @@ from tests.toy_experiment import ToyExperiment, ToyOptions  # noqa: E402
 from trainer.ema import Ema  # noqa: E402
 from trainer.experiment import IGNORE  # noqa: E402
 from trainer.fit import cross_entropy, fit, learning_rate  # noqa: E402
+from trainer.learning_curve import Row, best_row  # noqa: E402
 from trainer.provenance import Provenance  # noqa: E402
 from trainer.recipe import FitOptions, Recipe  # noqa: E402
-from trainer.run_dir import Row, RunDir, best_row  # noqa: E402
+from trainer.run_dir import RunDir  # noqa: E402
 from trainer.splits import refuse_leak  # noqa: E402
 
 QUIET = Console(quiet=True)

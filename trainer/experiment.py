@@ -1,18 +1,22 @@
-"""What one experiment gives to the common loop: data, a model, augmentation, and graphs to export.
+"""What one experiment gives to the common loop: data, a model, augmentation, graphs to export.
 
-``trainer/experiments/{emotion,sleep,frailty}.py`` each implement it; ``fit``, ``evaluate`` and ``export``
-know nothing else about a task. A new modality is one more file there and one line in ``registry``.
+``trainer/experiments/{emotion,sleep,frailty}.py`` each implement it; ``fit``, ``evaluate`` and
+``export`` know nothing else about a task. A new modality is one more file there and one line in
+``registry``.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from edge_app.inference.manifest import (
@@ -24,6 +28,9 @@ from edge_app.inference.manifest import (
     StreamSpec,
     WindowSpec,
 )
+
+RunGraph = Callable[[str, dict[str, npt.NDArray[Any]]], dict[str, npt.NDArray[Any]]]
+"""Run one exported graph in ONNX Runtime: role and named inputs (leading 1) to named outputs."""
 
 IGNORE = -1
 """Target of an example that has no label: it counts in no loss and no metric."""
@@ -54,8 +61,8 @@ class Graph:
     Args:
         role: ``model``, ``encoder`` or ``sequence``, as in the manifest.
         module: its ``forward`` takes the inputs in order and returns the outputs in order.
-        inputs: name and an (n_cases, ...) array of real examples each; case i, with a leading 1, is what
-            the runtime feeds. They become ``golden.npz``.
+        inputs: name and an (n_cases, ...) array of examples each; case i, with a leading 1, is
+            what the runtime feeds. They become ``golden.npz``, so no person's data is among them.
         outputs: names of the outputs.
     """
 
@@ -79,14 +86,37 @@ class BundleParts:
     limits: str
 
 
-class Experiment(ABC):
-    """One task's story from data to exported graphs. Built from the recipe's ``experiment`` section."""
+class ExperimentOptions(BaseModel):
+    """The recipe's ``experiment`` section; each experiment adds its own fields."""
 
-    task: str
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Experiment(ABC):
+    """One task's story from data to exported graphs.
+
+    Built as ``SomeExperiment(options)`` where ``options`` is the recipe's ``experiment`` section,
+    checked by the class's own ``Options``.
+    """
+
+    task: ClassVar[str]
+    input_names: ClassVar[tuple[str, ...]] = ()
+    """Names of the graph ``model``'s inputs, in the order of ``Split.inputs``; unused when
+    ``score`` is overridden."""
+    Options: ClassVar[type[ExperimentOptions]] = ExperimentOptions
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
 
     @abstractmethod
     def load(self, data_dir: Path) -> tuple[Split, Split]:
         """Return the training and the validation split, no group on both sides.
+
+        Args:
+            data_dir: the data, as ``--data`` names it.
+
+        Returns:
+            Training and validation.
 
         Raises:
             DatasetError: data missing, damaged, or leaking between the sides.
@@ -108,11 +138,48 @@ class Experiment(ABC):
 
     @abstractmethod
     def graphs(self, model: nn.Module, temperature: float, split: Split) -> tuple[Graph, ...]:
-        """Return the graphs to export, in the order of the manifest, with real examples from ``split``.
+        """Return the graphs to export, in the manifest's order, with examples to try them on.
 
-        The last graph's outputs are ``logits`` and ``probabilities`` (softmax of logits / temperature).
+        The last graph's outputs are ``logits`` and ``probabilities``: softmax of logits divided by
+        ``temperature``, see ``calibrate.Calibrated``. The examples are stored in the bundle: they
+        are simulated or averaged, never one person's.
         """
 
     @abstractmethod
     def parts(self) -> BundleParts:
         """Return what goes into the manifest."""
+
+    def score(self, run: RunGraph, split: Split) -> npt.NDArray[np.float32]:
+        """Return the probabilities of every example from the exported graphs.
+
+        As it stands, feeds each example alone to the graph ``model``, its inputs named by
+        ``input_names``: override it for a bundle of two graphs.
+
+        Args:
+            run: runs one graph of the bundle.
+            split: what to score.
+
+        Returns:
+            ``(n, n_labels)``, or ``(n, length, n_labels)`` for targets of ``(n, length)``.
+        """
+        arrays = dict(
+            zip(self.input_names, (tensor.numpy() for tensor in split.inputs), strict=True)
+        )
+        rows = [
+            run("model", {name: array[i : i + 1] for name, array in arrays.items()})
+            for i in range(len(split.targets))
+        ]
+        return np.concatenate([row["probabilities"] for row in rows]).astype(np.float32)
+
+    def subsets(self, path: Path, split: Split) -> dict[str, npt.NDArray[np.bool_]]:
+        """Return named parts of an evaluation split that are scored on their own as well.
+
+        Args:
+            path: the data that ``split`` came from.
+            split: the evaluation split.
+
+        Returns:
+            Name to an ``(n,)`` mask; empty unless an experiment has something to say.
+        """
+        del path, split
+        return {}

@@ -1,8 +1,8 @@
 """A simulated EEG channel (Fpz-Cz) of someone who sleeps, for as long as it is read.
 
 Stages follow the transition matrix of 29 expert hypnograms, beginning awake. Each 30-s epoch draws
-its five band powers from the real distribution of its stage (Sleep-EDF, 8 people), correlated with
-the epoch before as real ones are. The signal is noise of that spectrum: no spindles, K complexes,
+its five band powers and its variance from the real distribution of its stage (Sleep-EDF, 8 people), part of it
+the sleeper's own all night, the rest correlated with the epoch before as in real nights. The signal is noise of that spectrum: no spindles, K complexes,
 eye movements or artefacts.
 """
 
@@ -23,10 +23,10 @@ STAGES = ("W", "N1", "N2", "N3", "R")
 EPOCH_S = 30.0
 BANDS_HZ = ((0.5, 4.0), (4.0, 8.0), (8.0, 13.0), (13.0, 30.0), (30.0, 50.0))
 """Delta, theta, alpha, beta, gamma, as in the statistics."""
-SHAPES = (1.5, 1.0, 0.5, 1.0, 0.5)
-"""Within a band the density falls as frequency to the power of minus this; a choice."""
-LOWEST_HZ = 0.25
-"""Delta's shape goes on down to here; it gives the variance that real epochs have."""
+SLOW_HZ = (0.125, 0.5)
+"""Below the bands: what the variance of real epochs has beyond them."""
+SHAPES = (1.5, 1.0, 0.5, 1.0, 0.5, 0.0)
+"""Within each band, SLOW_HZ last, density falls as frequency to minus this; a choice."""
 WELCH_SEGMENT_S = 2.56
 """256 samples at 100 Hz: how the statistics were measured."""
 FILTER_S = 8.0
@@ -41,14 +41,16 @@ class SleepStatistics:
 
     Args:
         transitions: (5, 5) probability of the next stage (column) after a stage (row).
-        log_power_mean: (5, 5) by stage and band, of log uV^2/Hz.
-        log_power_covariance: (5, 5, 5) by stage.
-        persistence: (5,) by band, correlation of an epoch with the next within a stage.
+        log_power_mean: (5, 6) by stage, of log uV^2/Hz by band and of log uV^2 (variance).
+        log_power_covariance: (5, 6, 6) by stage.
+        sleeper_share: () part of that variance which is between nights.
+        persistence: () correlation of an epoch with the next of its stage in what is left.
     """
 
     transitions: Float64Array
     log_power_mean: Float64Array
     log_power_covariance: Float64Array
+    sleeper_share: Float64Array
     persistence: Float64Array
 
 
@@ -60,11 +62,13 @@ class Epoch:
         stage: ``W``, ``N1``, ``N2``, ``N3`` or ``R``.
         samples: (n, 1) float32, microvolts.
         band_powers_uv2_per_hz: (5,) the densities that were drawn.
+        variance_uv2: the variance that was drawn; the signal has at least that of its bands.
     """
 
     stage: str
     samples: Float32Array
     band_powers_uv2_per_hz: Float64Array
+    variance_uv2: float
 
 
 @cache
@@ -107,7 +111,9 @@ def simulate_night(*, rate_hz: float = 100.0, seed: int, first_stage: str = "W")
         last = int(np.ceil(number * EPOCH_S * rate_hz - 1e-9))
         drawn = powers.draw(stage)
         samples = noise.read(last - first, drawn)
-        yield Epoch(STAGES[stage], samples.astype(np.float32)[:, None], drawn)
+        yield Epoch(
+            STAGES[stage], samples.astype(np.float32)[:, None], drawn[:-1], float(drawn[-1])
+        )
         first = last
 
 
@@ -138,22 +144,27 @@ class _Powers:
     def __init__(self, statistics: SleepStatistics, rng: np.random.Generator) -> None:
         self._mean = statistics.log_power_mean
         self._mix = np.linalg.cholesky(statistics.log_power_covariance)
-        # One coefficient for all bands keeps each stage's covariance exact.
-        self._persistence = float(statistics.persistence.mean())
+        # One share and one persistence for all values keep each stage's covariance as it is.
+        share = float(statistics.sleeper_share)
+        self._persistence = float(statistics.persistence)
+        self._own = np.sqrt(share) * rng.standard_normal(len(BANDS_HZ) + 1)
+        self._scale = np.sqrt(1.0 - share)
         self._rng = rng
-        self._state = rng.standard_normal(len(BANDS_HZ))
+        self._state = rng.standard_normal(len(BANDS_HZ) + 1)
 
     def draw(self, stage: int) -> Float64Array:
-        """Return the (5,) densities, uV^2/Hz, of the next epoch."""
-        powers = np.exp(self._mean[stage] + self._mix[stage] @ self._state)
-        fresh = self._rng.standard_normal(len(BANDS_HZ))
+        """Return the next epoch's (6,): five densities, uV^2/Hz, and variance, uV^2."""
+        powers = np.exp(
+            self._mean[stage] + self._mix[stage] @ (self._own + self._scale * self._state)
+        )
+        fresh = self._rng.standard_normal(len(BANDS_HZ) + 1)
         rho = self._persistence
         self._state = rho * self._state + np.sqrt(1.0 - rho**2) * fresh
         return np.asarray(powers)
 
 
 class _BandNoise:
-    """Five endless noises, one a band, mixed with gains that change smoothly."""
+    """Endless noises, one a band and a slow one, mixed with gains that change smoothly."""
 
     def __init__(self, rate_hz: float, rng: np.random.Generator) -> None:
         self._rng = rng
@@ -161,18 +172,21 @@ class _BandNoise:
         self._n_taps = int(FILTER_S * rate_hz) // 2 * 2
         nyquist = rate_hz / 2.0
         self._kept = [(low, min(high, nyquist)) for low, high in BANDS_HZ if low < 0.9 * nyquist]
+        self._drawn = [*range(len(self._kept)), len(BANDS_HZ)]
         densities = _densities(rate_hz, self._n_taps, self._kept)
         self._unmix = np.linalg.inv(_welch_means(rate_hz, densities, self._kept))
         taps = np.fft.irfft(np.sqrt(densities * rate_hz / 2.0), axis=1)
         self._taps = np.roll(taps, self._n_taps // 2, axis=1)
-        self._white = rng.standard_normal((len(self._kept), self._n_taps - 1))
+        self._white = rng.standard_normal((len(densities), self._n_taps - 1))
         self._gain: Float64Array | None = None
 
     def read(self, n: int, powers: Float64Array) -> Float64Array:
-        """Return the next n samples, (n,) microvolts, of given band densities."""
-        wanted = powers[: len(self._kept)]
-        gain = np.sqrt(np.maximum(self._unmix @ wanted, LEAST_SHARE * wanted))
-        white = np.hstack([self._white, self._rng.standard_normal((len(self._kept), n))])
+        """Return the next n samples, (n,) microvolts, of given band densities and variance."""
+        wanted = powers[self._drawn]
+        gain = np.sqrt(
+            np.maximum(self._unmix @ wanted, LEAST_SHARE * np.append(wanted[:-1], wanted[0]))
+        )
+        white = np.hstack([self._white, self._rng.standard_normal((len(self._white), n))])
         self._white = white[:, n:].copy()
         noise = oaconvolve(white, self._taps, mode="valid", axes=1)
         before = gain if self._gain is None else self._gain
@@ -182,21 +196,22 @@ class _BandNoise:
 
 
 def _densities(rate_hz: float, n_taps: int, bands: list[tuple[float, float]]) -> Float64Array:
-    """Return (bands, bins) one-sided densities of mean 1 uV^2/Hz over their band."""
+    """Return (bands and slow, bins) one-sided densities of mean 1 uV^2/Hz over their band."""
     frequency = np.fft.rfftfreq(n_taps, 1.0 / rate_hz)
-    result = np.zeros((len(bands), frequency.shape[0]))
-    for row, (low, high), fall in zip(result, bands, SHAPES[: len(bands)], strict=True):
-        start = LOWEST_HZ if low == BANDS_HZ[0][0] else low
-        inside = (frequency >= start) & (frequency < high)
+    ranges = [*bands, SLOW_HZ]
+    result = np.zeros((len(ranges), frequency.shape[0]))
+    shapes = (*SHAPES[: len(bands)], SHAPES[-1])
+    for row, (low, high), fall in zip(result, ranges, shapes, strict=True):
+        inside = (frequency >= low) & (frequency < high)
         row[inside] = frequency[inside] ** -fall
-        row /= row[(frequency >= low) & (frequency < high)].mean()
+        row /= row[inside].mean()
     return result
 
 
 def _welch_means(
     rate_hz: float, densities: Float64Array, bands: list[tuple[float, float]]
 ) -> Float64Array:
-    """Return (bands, noises): what Welch's estimate, leakage included, shows in each band.
+    """Return (bands and variance, noises): what Welch's estimate, leakage included, shows.
 
     Each bin of the estimate is the density seen through the Hann window's own spectrum.
     """
@@ -204,9 +219,11 @@ def _welch_means(
     window = get_window("hann", n_segment)
     autocorrelation = np.fft.irfft(np.abs(np.fft.rfft(window, 2 * n_segment)) ** 2)[:n_segment]
     autocorrelation /= np.sum(window**2)
-    lags = np.fft.irfft(densities, axis=1)[:, :n_segment] * autocorrelation
+    covariance = np.fft.irfft(densities, axis=1)
+    variance = covariance[:, 0] * rate_hz / 2.0
+    lags = covariance[:, :n_segment] * autocorrelation
     bins = np.fft.rfftfreq(n_segment, 1.0 / rate_hz)
     angles = 2.0 * np.pi * np.outer(np.arange(n_segment), bins) / rate_hz
     estimate = lags[:, :1] + 2.0 * lags[:, 1:] @ np.cos(angles[1:])
     rows = [estimate[:, (bins >= low) & (bins <= high)].mean(axis=1) for low, high in bands]
-    return np.stack(rows)
+    return np.stack([*rows, variance])

@@ -90,6 +90,7 @@ class LslEegSource(Source):
         jitter_s: how far the raw stamps may stray; larger steps than 1.5 samples + this are gaps.
         resolve_timeout_s: how long to look for the stream.
         stale_after_s: no data for this long counts as lost.
+        session: hear only outlets of this LSL session on this machine; None: all in reach.
     """
 
     overflow = Overflow.BLOCK
@@ -105,6 +106,7 @@ class LslEegSource(Source):
         jitter_s: float = 0.02,
         resolve_timeout_s: float = 5.0,
         stale_after_s: float = 3.0,
+        session: str | None = None,
     ) -> None:
         self._name = name
         self._source_id = source_id
@@ -114,6 +116,7 @@ class LslEegSource(Source):
         self._jitter_s = jitter_s
         self._resolve_timeout_s = resolve_timeout_s
         self._stale_after_s = stale_after_s
+        self._session = session
         self._cancelled = threading.Event()
         self._inlet: Any = None
         self._index = 0
@@ -170,7 +173,7 @@ class LslEegSource(Source):
         return Chunk(times_s, samples.astype(np.float32))
 
     def _open(self) -> StreamInfo:
-        configure_liblsl()
+        configure_liblsl(self._session)
         pylsl = load_pylsl()
         found = self._resolve(pylsl)
         inlet = pylsl.StreamInlet(found, max_buflen=60, recover=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edge_app.contracts import StreamInfo
+from edge_app.contracts import Kind, StreamInfo
 from edge_app.inference.bundle import Bundle
 from edge_app.preprocess.face import FaceDetector
 from edge_app.tasks.emotion import EmotionTask
@@ -13,7 +13,7 @@ from edge_app.tasks.protocol import Task
 from edge_app.tasks.sleep import SleepTask
 
 TASKS = ("emotion", "sleep", "frailty")
-KIND_OF_TASK = {"emotion": "video", "sleep": "eeg", "frailty": "imu"}
+KIND_OF_TASK: dict[str, Kind] = {"emotion": "video", "sleep": "eeg", "frailty": "imu"}
 
 
 def build_task(bundle: Bundle, info: StreamInfo, detector: Callable[[], FaceDetector]) -> Task:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_app.contracts import Float32Array
+from edge_app.contracts import Array
 from edge_app.sources.recording.protocol import refuse
 
 STANDARD_GRAVITY_MPS2 = 9.80665
@@ -36,7 +36,7 @@ _TO_RADPS = {
 
 
 def acceleration_factor(
-    path: Path, acc: Float32Array, option: str | None, written: str
+    path: Path, acc: Array, option: str | None, written: str
 ) -> tuple[float, tuple[str, ...]]:
     """Return the factor to m/s^2 and what was assumed.
 
@@ -67,7 +67,7 @@ def acceleration_factor(
 
 
 def angular_rate_factor(
-    path: Path, gyr: Float32Array, option: str | None, written: str
+    path: Path, gyr: Array, option: str | None, written: str
 ) -> tuple[float, tuple[str, ...]]:
     """Return the factor to rad/s and what was assumed.
 

@@ -233,7 +233,7 @@ def _rate(path: Path, stream: XdfStream, rate_hz: float | None) -> tuple[float, 
 def _start(layout: XdfLayout) -> tuple[float | None, tuple[str, ...]]:
     for pattern in ("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%dT%H:%M:%S"):
         try:
-            start = datetime.strptime(layout.start_text, pattern)  # noqa: DTZ007
+            start = datetime.strptime(layout.start_text, pattern)
         except ValueError:
             continue
         zone = "" if start.tzinfo else ", taken as UTC"

@@ -1,0 +1,168 @@
+"""The command ``trainer``: prepare, fit, evaluate, export."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+from edge_app.errors import SinkError
+
+INTERRUPTED = 130
+SplitName = Literal["evaluation", "validation"]
+
+app = typer.Typer(
+    name="trainer",
+    help="Train the models of the bedside and export them.\n\n"
+    "trainer fit RECIPE, then trainer export RUN, then trainer evaluate BUNDLE.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+prepare = typer.Typer(no_args_is_help=True, help="Make the small files that the project ships.")
+app.add_typer(prepare, name="prepare")
+
+DataDir = Annotated[Path, typer.Option("--data", help="Folder of the training data.")]
+
+
+@app.callback()
+def _start() -> None:
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(message)s",
+        handlers=[RichHandler(show_path=False, show_time=False, console=Console(stderr=True))],
+    )
+    logging.getLogger("trainer").setLevel(logging.INFO)
+
+
+@app.command()
+def fit(
+    recipe: Annotated[Path, typer.Argument(help="YAML file, or the name of one we ship.")],
+    data: DataDir,
+    out: Annotated[Path, typer.Option(help="Folder of this run: checkpoints, log, curve.")],
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value over the recipe, repeatable.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was cut.")] = False,
+) -> None:
+    """Train a model by a recipe.
+
+    Example: `trainer fit emotion_vgg_small --data ../shared/data --out runs/emotion`
+    """
+    from trainer import provenance
+    from trainer.fit import fit as run_fit
+    from trainer.learning_curve import best_row
+    from trainer.recipe import load_recipe
+    from trainer.run_dir import RunDir
+    from trainer.splits import refuse_leak
+
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # set to info when imported
+    console = Console()
+    loaded = load_recipe(recipe, tuple(changes or ()))
+    run = RunDir(out)
+    run.create(loaded.to_yaml(), provenance.collect(loaded.name), resume=resume)
+    train, validation = loaded.experiment.load(data)
+    refuse_leak(train, validation)
+    try:
+        rows = run_fit(loaded, train, validation, run, console)
+    except KeyboardInterrupt:
+        console.print("stopped; the last whole pass is kept: add --resume to continue")
+        raise typer.Exit(INTERRUPTED) from None
+    best = best_row(rows, loaded.fit.select_by)
+    console.print(
+        f"best pass {best.index + 1} by {loaded.fit.select_by}: accuracy {best.accuracy:.4f}, "
+        f"macro-F1 {best.macro_f1:.4f} on {validation.name}. Next: trainer export {out}",
+        highlight=False,
+    )
+
+
+@app.command()
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(help="Folder of a bundle, such as exports/emotion.")],
+    data: Annotated[Path, typer.Option("--data", help="Labelled data to score on.")],
+    json_file: Annotated[Path, typer.Option("--json", help="Where the figures go.")],
+    split: Annotated[
+        SplitName,
+        typer.Option(help="evaluation: all that was not learnt from; validation: what chose it."),
+    ] = "evaluation",
+) -> None:
+    """Score a bundle as it is shipped, through ONNX Runtime.
+
+    Example: `trainer evaluate exports/emotion --data ../shared/data --json out/emotion.json`
+    """
+    from edge_app.inference.bundle import load_bundle
+    from trainer import evaluate as scoring
+    from trainer.export import write_json
+
+    console = Console()
+    try:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.touch()
+    except OSError as error:
+        raise SinkError(
+            f"cannot write the figures: {error}",
+            source=str(json_file),
+            next_step="Give --json a file that can be written",
+        ) from error
+    loaded = load_bundle(bundle)
+    experiment = scoring.bundle_recipe(loaded).experiment
+    chosen = scoring.choose_split(experiment, data, split)
+    with console.status(f"scoring {len(chosen.targets)} examples"):
+        figures = scoring.evaluate(loaded, experiment, chosen, data)
+    write_json(json_file, figures)
+    console.print(scores_table(figures))
+    console.print(f"all figures: {json_file}", highlight=False)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder made by `trainer fit`.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle, such as exports/emotion.")],
+    data: DataDir,
+) -> None:
+    """Calibrate the best pass, export it, and replace the bundle once everything passed.
+
+    Example: `trainer export runs/emotion --out exports/emotion --data ../shared/data`
+    """
+    from trainer.export import export as run_export
+    from trainer.run_dir import RunDir
+
+    console = Console()
+    with console.status("calibrating, exporting, comparing and scoring"):
+        bundle = run_export(RunDir(run), data, out)
+    shown = ", ".join(f"{m.name} {m.value:.4f}" for m in bundle.manifest.metrics)
+    console.print(f"{out} is {bundle.model_id}: {shown}", highlight=False)
+
+
+@prepare.command("simulation")
+def prepare_simulation(
+    data: DataDir,
+    out: Annotated[Path, typer.Option(help="Folder for the statistics.")] = Path(
+        "edge_app/simulation"
+    ),
+) -> None:
+    """Draw the statistics of the simulated sensors from real data: no recording is copied.
+
+    Example: `trainer prepare simulation --data ../shared/data`
+    """
+    from trainer.simulation_statistics import write_all
+
+    for path in write_all(data, out):
+        Console().print(f"wrote {path}", highlight=False)
+
+
+def scores_table(figures: dict[str, Any]) -> Table:
+    """Return the headline figures of ``evaluate``."""
+    table = Table(title=f"{figures['bundle']} on {figures['data']}")
+    for name in ("examples", "n", "accuracy", "macro-F1", "kappa", "ECE"):
+        table.add_column(name)
+    for name, scores in {"all": figures, **figures["subsets"]}.items():
+        values = [f"{scores[key]:.4f}" for key in ("accuracy", "macro_f1", "kappa", "ece")]
+        table.add_row(name, str(scores["n"]), *values)
+    return table

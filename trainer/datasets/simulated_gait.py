@@ -1,0 +1,97 @@
+"""SIMULATED windows of a walking foot, one virtual foot a person of the GSTRIDE register."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edge_app.contracts import IMU_CHANNELS, Float32Array
+from edge_app.inference.manifest import GaitConditioning, WindowSpec
+from edge_app.preprocess.gait import condition_gait
+from edge_app.simulation.foot_imu import simulate_walk
+from edge_app.simulation.gait_parameters import GaitParameters
+from trainer.datasets.gstride import LABELS, Person
+
+RATE_HZ = 100.0
+WINDOW = WindowSpec(length_samples=200, hop_samples=50)
+CONDITIONING = GaitConditioning(
+    kind="gait_window", max_missing_fraction=0.05, min_gyr_rms_radps=0.8, min_periodicity=0.3
+)
+"""Measured on real foot walks (8 people, both feet): 93 % of 1716 walking windows pass, turns
+included, and 0.8 % of 390 standing ones."""
+
+
+def gait_parameters(person: Person) -> GaitParameters:
+    """Return a register row in the simulator's terms."""
+    gait = person.gait
+    return GaitParameters(
+        stride_time_s=gait.stride_time_s.mean,
+        stride_time_sd_s=gait.stride_time_s.std,
+        load_fraction=gait.load_percent.mean / 100.0,
+        foot_flat_fraction=gait.foot_flat_percent.mean / 100.0,
+        push_fraction=gait.push_percent.mean / 100.0,
+        swing_fraction=gait.swing_percent.mean / 100.0,
+        toe_off_angle_deg=gait.toe_off_angle_deg.mean,
+        heel_strike_angle_deg=gait.heel_strike_angle_deg.mean,
+        stride_length_m=gait.stride_length_m.mean,
+        stride_length_sd_m=gait.stride_length_m.std,
+        clearance_m=gait.clearance_m.mean,
+        frailty=person.frailty,
+    )
+
+
+def walking_windows(person: Person, *, duration_s: float, seed: int) -> Float32Array:
+    """Simulate one person and return the windows that the bedside would classify.
+
+    Args:
+        person: the register row.
+        duration_s: length of the simulated recording.
+        seed: start of the simulation; the person's own number is added.
+
+    Returns:
+        ``(n, 6, 200)`` float32 m/s^2 and rad/s: windows that lie in walking and pass the gate.
+    """
+    own_seed = int(np.random.SeedSequence((seed, int(person.person[1:]))).generate_state(1)[0])
+    samples, walking = simulate_walk(
+        gait_parameters(person), duration_s=duration_s, rate_hz=RATE_HZ, seed=own_seed
+    )
+    kept = []
+    for start in range(0, len(samples) - WINDOW.length_samples + 1, WINDOW.hop_samples):
+        rows = slice(start, start + WINDOW.length_samples)
+        if not walking[rows].all():
+            continue
+        window = condition_gait(
+            samples[rows],
+            rate_hz=RATE_HZ,
+            length_samples=WINDOW.length_samples,
+            missing_fraction=0.0,
+            invalid_fraction=0.0,
+            **CONDITIONING.model_dump(exclude={"kind"}),
+        )
+        if window.samples is not None:
+            kept.append(window.samples.T)
+    if not kept:
+        return np.zeros((0, len(IMU_CHANNELS), WINDOW.length_samples), dtype=np.float32)
+    return np.stack(kept)
+
+
+def split_people(
+    people: Sequence[Person], validation_share: float, seed: int
+) -> tuple[tuple[Person, ...], tuple[Person, ...]]:
+    """Return the people learnt from and those held out, each class split by the same share."""
+    generator = np.random.default_rng(seed)
+    held: set[str] = set()
+    for label in LABELS:
+        names = sorted(person.person for person in people if person.frailty == label)
+        n_held = held_out(len(names), validation_share)
+        held.update(generator.permutation(names)[:n_held].tolist())
+    return (
+        tuple(person for person in people if person.person not in held),
+        tuple(person for person in people if person.person in held),
+    )
+
+
+def held_out(n_people: int, validation_share: float) -> int:
+    """Return how many of a class's people are held out."""
+    return round(n_people * validation_share)

@@ -1,0 +1,56 @@
+"""The learning curve of a run: its rows, the best of them, and the same as CSV and as a picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict, dataclass, fields
+from typing import IO
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One pass of a learning curve."""
+
+    index: int
+    learning_rate: float
+    train_loss: float
+    validation_loss: float
+    accuracy: float
+    macro_f1: float
+    seconds: float
+
+
+def best_row(rows: list[Row], select_by: str) -> Row:
+    """Return the best row by ``accuracy``, ``macro_f1`` or ``loss``; the first of equals."""
+    if select_by == "loss":
+        return min(rows, key=lambda row: row.validation_loss)
+    return max(rows, key=lambda row: float(getattr(row, select_by)))
+
+
+def draw_png(rows: list[Row], file: IO[bytes]) -> None:
+    """Draw losses and validation scores by pass."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    passes = [row.index + 1 for row in rows]
+    left.plot(passes, [row.train_loss for row in rows], label="training (augmented, smoothed)")
+    left.plot(passes, [row.validation_loss for row in rows], label="validation")
+    left.set(xlabel="pass", ylabel="cross-entropy")
+    right.plot(passes, [row.accuracy for row in rows], label="validation accuracy")
+    right.plot(passes, [row.macro_f1 for row in rows], label="validation macro-F1")
+    right.set(xlabel="pass", ylim=(0, 1))
+    for axes in (left, right):
+        axes.legend()
+        axes.grid(alpha=0.3)
+    figure.savefig(file, format="png")
+
+
+def to_csv(rows: list[Row]) -> str:
+    """Return one line a pass, under a line of names."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return text.getvalue()

@@ -1,0 +1,136 @@
+"""Figures of merit from targets and probabilities, in numpy, each by its textbook formula."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_app.errors import DatasetError
+from trainer.experiment import IGNORE
+
+ECE_BINS = 15
+"""Guo et al. 2017, arXiv 1706.04599: equal-width bins of the largest probability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How well probabilities meet targets.
+
+    Args:
+        n: scored examples (for sequences: steps), those with a label.
+        accuracy: share whose most probable class is right.
+        macro_f1: mean F1 over the classes that occur among targets or answers.
+        kappa: Cohen's kappa, agreement beyond chance.
+        ece: expected calibration error, ``ECE_BINS`` bins.
+        confusion: (n_labels, n_labels) counts, row = true class, column = answer.
+    """
+
+    n: int
+    accuracy: float
+    macro_f1: float
+    kappa: float
+    ece: float
+    confusion: npt.NDArray[np.int64]
+
+    def per_class(self, labels: tuple[str, ...]) -> dict[str, dict[str, float | int]]:
+        """Return precision, recall, f1 and support by label."""
+        precision, recall, f1 = _per_class(self.confusion)
+        return {
+            label: {
+                "precision": float(precision[i]),
+                "recall": float(recall[i]),
+                "f1": float(f1[i]),
+                "support": int(self.confusion[i].sum()),
+            }
+            for i, label in enumerate(labels)
+        }
+
+    def as_dict(self, labels: tuple[str, ...]) -> dict[str, Any]:
+        """Return everything as plain JSON values."""
+        return {
+            "n": self.n,
+            "accuracy": self.accuracy,
+            "macro_f1": self.macro_f1,
+            "kappa": self.kappa,
+            "ece": self.ece,
+            "per_class": self.per_class(labels),
+            "labels": list(labels),
+            "confusion": self.confusion.tolist(),
+        }
+
+
+def score(targets: npt.NDArray[np.int64], probabilities: npt.NDArray[Any]) -> Scores:
+    """Score answers.
+
+    Args:
+        targets: (n,) or (n, length), ``IGNORE`` where there is no label.
+        probabilities: targets' shape plus a class axis.
+
+    Returns:
+        The scores over every labelled example or step.
+
+    Raises:
+        DatasetError: no target has a label.
+    """
+    n_labels = probabilities.shape[-1]
+    flat_targets = targets.reshape(-1)
+    labelled = flat_targets != IGNORE
+    truth = flat_targets[labelled]
+    certainty = probabilities.reshape(-1, n_labels)[labelled].astype(np.float64)
+    if truth.size == 0:
+        raise DatasetError(
+            "nothing to score: no example has a label",
+            next_step="Give data with labels to evaluate on",
+        )
+    answers = certainty.argmax(axis=1)
+    confusion = np.zeros((n_labels, n_labels), dtype=np.int64)
+    np.add.at(confusion, (truth, answers), 1)
+    occurs = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
+    return Scores(
+        n=int(truth.size),
+        accuracy=float(np.trace(confusion) / truth.size),
+        macro_f1=float(_per_class(confusion)[2][occurs].mean()),
+        kappa=_kappa(confusion),
+        ece=expected_calibration_error(truth, certainty),
+        confusion=confusion,
+    )
+
+
+def expected_calibration_error(
+    targets: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]
+) -> float:
+    """Return the mean gap between confidence and accuracy over equal-width confidence bins.
+
+    Args:
+        targets: (n,) true classes.
+        probabilities: (n, n_labels).
+
+    Returns:
+        0 (calibrated) to 1.
+    """
+    confidence = probabilities.max(axis=1)
+    right = (probabilities.argmax(axis=1) == targets).astype(np.float64)
+    bins = np.clip(np.ceil(confidence * ECE_BINS).astype(np.int64) - 1, 0, ECE_BINS - 1)
+    gaps = np.bincount(bins, weights=right - confidence, minlength=ECE_BINS)
+    return float(np.abs(gaps).sum() / len(targets))
+
+
+def _per_class(
+    confusion: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    hits = np.diag(confusion).astype(np.float64)
+    answered = confusion.sum(axis=0)
+    true = confusion.sum(axis=1)
+    precision = hits / np.maximum(answered, 1)
+    recall = hits / np.maximum(true, 1)
+    return precision, recall, 2 * hits / np.maximum(answered + true, 1)
+
+
+def _kappa(confusion: npt.NDArray[np.int64]) -> float:
+    total = confusion.sum()
+    observed = np.trace(confusion) / total
+    by_chance = float((confusion.sum(axis=0) * confusion.sum(axis=1)).sum()) / float(total) ** 2
+    return 0.0 if by_chance == 1.0 else float((observed - by_chance) / (1.0 - by_chance))

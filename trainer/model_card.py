@@ -1,0 +1,133 @@
+"""The model card: what a bundle is, what it learnt from, what was measured, what it cannot do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge_app.inference.manifest import Data, Manifest
+from trainer.learning_curve import Row
+from trainer.provenance import Provenance
+
+TITLES = {
+    "emotion": "facial expression, not felt emotion",
+    "sleep": "sleep stages from one EEG channel",
+    "frailty": "frailty class from one foot IMU",
+}
+
+
+def model_card(
+    manifest: Manifest, figures: dict[str, Any], provenance: Provenance, best: Row
+) -> str:
+    """Return the card as Markdown.
+
+    Args:
+        manifest: the bundle's manifest with its metrics.
+        figures: what ``evaluate`` gave on the validation split.
+        provenance: where the run came from.
+        best: the pass that was exported.
+
+    Returns:
+        The text of ``README.md``.
+    """
+    sections = [
+        f"# {manifest.name}: {TITLES[manifest.task]}",
+        "**Not a medical device.** No diagnosis or alarm may rest on it.",
+        manifest.intended_use,
+        "## What goes in and comes out\n\n" + _interface(manifest),
+        "## Data\n\n" + _data_table(manifest.training.data),
+        "## How it was trained\n\n" + _training(manifest, provenance, best),
+        "## Measured\n\n" + _figures(manifest, figures),
+        "## Limits\n\n" + manifest.limits,
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _interface(manifest: Manifest) -> str:
+    rate = "any rate" if manifest.stream.rate_hz is None else f"{manifest.stream.rate_hz:g} Hz"
+    rows = [
+        [graph.role, way, tensor.name, tensor.dtype, " x ".join(map(str, tensor.shape))]
+        for graph in manifest.graphs
+        for way, tensors in (("in", graph.inputs), ("out", graph.outputs))
+        for tensor in tensors
+    ]
+    window, hop = manifest.window.length_samples, manifest.window.hop_samples
+    return (
+        f"Sensor: {manifest.stream.kind}, {manifest.stream.placement}, {rate}, "
+        f"{', '.join(manifest.stream.channels)}. Window {window} samples, hop {hop}. "
+        f"Classes in order: {', '.join(manifest.labels)}.\n\n"
+        + _table(["graph", "", "tensor", "type", "shape"], rows)
+    )
+
+
+def _data_table(data: tuple[Data, ...]) -> str:
+    rows = [
+        [
+            item.name,
+            "**simulated**" if item.simulated else "real",
+            "not known" if item.people is None else str(item.people),
+            item.source,
+            item.licence,
+        ]
+        for item in data
+    ]
+    return _table(["data", "kind", "people", "source", "licence"], rows)
+
+
+def _training(manifest: Manifest, provenance: Provenance, best: Row) -> str:
+    return (
+        f"    {provenance.command}\n\n"
+        f"Commit {provenance.commit}, {provenance.date}, on {provenance.hardware}; "
+        f"{provenance.versions}. Recipe {provenance.recipe}, written out in `recipe.yaml`; seed "
+        f"{manifest.training.seed}. Exported: pass {best.index + 1}, the best on validation "
+        f"({best.seconds:.0f} s for that pass). Temperature "
+        f"{manifest.calibration.temperature:.3f}, fitted on {manifest.calibration.fitted_on}, "
+        "is inside the graph."
+    )
+
+
+def _figures(manifest: Manifest, figures: dict[str, Any]) -> str:
+    simulated = " These data are **simulated**." if manifest.simulated else ""
+    head = (
+        f"By `trainer evaluate` through ONNX Runtime on the validation split: {figures['data']}, "
+        f"{figures['n']} labelled examples.{simulated} The split chose the best pass and the "
+        "temperature, so these figures flatter a little; nothing was learnt from it."
+    )
+    rows = [_score_row("all", figures)]
+    rows += [_score_row(name, scores) for name, scores in figures["subsets"].items()]
+    per_class = [
+        [
+            label,
+            f"{scores['precision']:.3f}",
+            f"{scores['recall']:.3f}",
+            f"{scores['f1']:.3f}",
+            str(scores["support"]),
+        ]
+        for label, scores in figures["per_class"].items()
+    ]
+    weakest, worst = min(figures["per_class"].items(), key=lambda item: item[1]["f1"])
+    labels = figures["labels"]
+    confusion = [
+        [f"**{label}**", *map(str, counts)]
+        for label, counts in zip(labels, figures["confusion"], strict=True)
+    ]
+    return "\n\n".join(
+        [
+            head,
+            _table(["examples", "n", "accuracy", "macro-F1", "kappa", "ECE"], rows),
+            _table(["class", "precision", "recall", "F1", "n"], per_class),
+            f"Weakest class: {weakest}, F1 {worst['f1']:.3f}; {worst['recall']:.1%} of its "
+            f"{worst['support']} examples are found.",
+            "Confusion, row = true class, column = answer:",
+            _table(["", *labels], confusion),
+        ]
+    )
+
+
+def _score_row(name: str, scores: dict[str, Any]) -> list[str]:
+    figures = [f"{scores[key]:.4f}" for key in ("accuracy", "macro_f1", "kappa", "ece")]
+    return [name.replace("_", "-"), str(scores["n"]), *figures]
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,70 @@
+"""Where a run comes from: command, commit, hardware, versions, date."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What a reader needs to repeat a run."""
+
+    recipe: str
+    command: str
+    commit: str
+    hardware: str
+    versions: str
+    date: str
+
+
+def collect(recipe: str) -> Provenance:
+    """Return the provenance of the command that runs now."""
+    return Provenance(
+        recipe=recipe,
+        command=shlex.join(["trainer", *sys.argv[1:]]),
+        commit=_commit(),
+        hardware=_hardware(),
+        versions=f"Python {platform.python_version()}, torch {torch.__version__}",
+        date=datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+    )
+
+
+def _commit() -> str:
+    def git(*words: str) -> str:
+        return subprocess.run(  # noqa: S603 - fixed words, no shell
+            ["git", "-C", str(ROOT), *words],  # noqa: S607 - git by the user's own PATH
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+    try:
+        changed = "+changes" if git("status", "--porcelain", "--", "trainer", "edge_app") else ""
+        return git("rev-parse", "--short=12", "HEAD") + changed
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown (not a git checkout)"
+
+
+def _hardware() -> str:
+    if torch.cuda.is_available():
+        return f"1 x {torch.cuda.get_device_name()}"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    model = platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    return f"{cores} cores of {model}"

@@ -1,0 +1,215 @@
+"""The folder of one training run: recipe, checkpoints, log, curve, and where it all came from.
+
+    recipe.yaml   the recipe with every default written out
+    run.json      command, commit, hardware, versions, date
+    last.pt       after the last whole pass: model, optimiser, average; ``--resume`` starts here
+    best.pt       weights of the best pass on validation; ``trainer export`` takes these
+    log.csv       one line a pass
+    curve.png     the same as a picture
+
+Files are written beside and renamed, so a kill leaves the old or the new one, never half of one.
+Checkpoints hold tensors and numbers only and are read with ``weights_only=True``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import Tensor, nn
+
+from edge_app.errors import TrainingError
+from trainer.ema import Ema
+from trainer.learning_curve import Row, best_row, draw_png, to_csv
+from trainer.provenance import Provenance
+from trainer.recipe import FitOptions
+
+REDRAW_S = 20.0
+"""A picture takes longer than many a small pass: the curve is drawn this often, and at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best pass and its weights."""
+
+    row: Row
+    weights: dict[str, Tensor]
+
+
+class RunDir:
+    """One run's folder.
+
+    Args:
+        path: the folder, made by ``create`` or by an earlier run.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._drawn_s = -math.inf
+
+    def create(self, recipe_yaml: str, provenance: Provenance, *, resume: bool) -> None:
+        """Prepare the folder for a new run, or check that it is the same run to resume.
+
+        Args:
+            recipe_yaml: the recipe with every default written out.
+            provenance: where the run comes from.
+            resume: whether a run that is there may go on.
+
+        Raises:
+            TrainingError: the folder holds another run, or cannot be written.
+        """
+        recipe_file = self.path / "recipe.yaml"
+        if not recipe_file.is_file():
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                _write(self.path / "run.json", json.dumps(asdict(provenance), indent=2).encode())
+                _write(recipe_file, recipe_yaml.encode())
+            except OSError as error:
+                raise TrainingError(
+                    f"cannot write the run: {error}",
+                    source=str(self.path),
+                    next_step="Give --out a folder that can be written",
+                ) from error
+            return
+        if not resume:
+            raise TrainingError(
+                "there is a run here already",
+                source=str(self.path),
+                next_step="Add --resume to continue it, or give --out a new folder",
+            )
+        if recipe_file.read_text(encoding="utf-8") != recipe_yaml:
+            raise TrainingError(
+                "the run here was started with another recipe",
+                source=str(recipe_file),
+                next_step="Resume with the same recipe and --set, or give --out a new folder",
+            )
+
+    def has_checkpoint(self) -> bool:
+        """Return whether at least one whole pass is stored."""
+        return (self.path / "last.pt").is_file()
+
+    def load_last(self, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema) -> list[Row]:
+        """Put model, optimiser and average back to the last whole pass.
+
+        Args:
+            model: gets its weights.
+            optimizer: gets its momenta.
+            ema: gets its average.
+
+        Returns:
+            The rows of all passes so far.
+        """
+        state = self._load("last.pt")
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        ema.average, ema.steps = state["average"], state["steps"]
+        return [Row(**row) for row in state["rows"]]
+
+    def save_pass(
+        self,
+        rows: list[Row],
+        options: FitOptions,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        ema: Ema,
+    ) -> None:
+        """Store the pass that just ended, and its weights apart if it is the best so far.
+
+        Args:
+            rows: all passes so far, the one that just ended last.
+            options: how the best pass is chosen, and how many there are.
+            model: the trained weights.
+            optimizer: its momenta.
+            ema: the averaged weights, stored as the best.
+
+        Raises:
+            TrainingError: the folder cannot be written.
+        """
+        state = {
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "average": ema.average,
+            "steps": ema.steps,
+            "rows": [asdict(row) for row in rows],
+        }
+        try:
+            if best_row(rows, options.select_by) is rows[-1]:
+                best = {"row": asdict(rows[-1]), "weights": ema.average}
+                _write_with(self.path / "best.pt", lambda file: torch.save(best, file))
+            _write_with(self.path / "last.pt", lambda file: torch.save(state, file))
+            _write(self.path / "log.csv", to_csv(rows).encode())
+            if rows[-1].index + 1 == options.passes or time.monotonic() > self._drawn_s + REDRAW_S:
+                _write_with(self.path / "curve.png", lambda file: draw_png(rows, file))
+                self._drawn_s = time.monotonic()
+        except OSError as error:
+            raise TrainingError(
+                f"cannot store the pass: {error}",
+                source=str(self.path),
+                next_step="Free space or make it writable, then continue with --resume",
+            ) from error
+
+    def load_best(self) -> Best:
+        """Return the best pass's weights.
+
+        Returns:
+            The weights, averaged ones if the recipe asked for them.
+
+        Raises:
+            TrainingError: no pass has ended yet, or the file is damaged.
+        """
+        state = self._load("best.pt")
+        return Best(row=Row(**state["row"]), weights=state["weights"])
+
+    def provenance(self) -> Provenance:
+        """Return where the run came from.
+
+        Returns:
+            What ``create`` stored.
+
+        Raises:
+            TrainingError: this is no run.
+        """
+        try:
+            return Provenance(**json.loads((self.path / "run.json").read_bytes()))
+        except (OSError, ValueError, TypeError) as error:
+            raise TrainingError(
+                f"no readable run.json: {error}",
+                source=str(self.path),
+                next_step="Name a folder made by `trainer fit`",
+            ) from error
+
+    def _load(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except FileNotFoundError as error:
+            raise TrainingError(
+                f"no {name}: no pass has ended here",
+                source=str(self.path),
+                next_step="Run `trainer fit` until its first pass is done",
+            ) from error
+        except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
+            raise TrainingError(
+                "the checkpoint cannot be read",
+                source=str(path),
+                next_step="It is damaged or not ours: train again with another --out",
+            ) from error
+        return state
+
+
+def _write(path: Path, data: bytes) -> None:
+    _write_with(path, lambda file: file.write(data))
+
+
+def _write_with(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    beside = path.with_name(f".{path.name}.part")
+    with beside.open("wb") as file:
+        write(file)
+    beside.replace(path)
