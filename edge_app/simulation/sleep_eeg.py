@@ -1,9 +1,10 @@
 """A simulated EEG channel (Fpz-Cz) of someone who sleeps, for as long as it is read.
 
 Stages follow the transition matrix of 29 expert hypnograms, beginning awake. Each 30-s epoch draws
-its five band powers and its variance from the real distribution of its stage (Sleep-EDF, 8 people), part of it
-the sleeper's own all night, the rest correlated with the epoch before as in real nights. The signal is noise of that spectrum: no spindles, K complexes,
-eye movements or artefacts.
+its five band powers and its variance from the real distribution of its stage (Sleep-EDF, 8 people),
+part of it the sleeper's own all night, the rest correlated with the epoch before as in real nights.
+The signal is noise of that spectrum: no spindles, K complexes, eye movements or artefacts, and no
+sleep cycles beyond what the transition matrix gives.
 """
 
 from __future__ import annotations
