@@ -151,7 +151,6 @@ _CONDITIONING = {
         "kind": "gait_window",
         "max_missing_fraction": 0.05,
         "min_gyr_rms_radps": 0.5,
-        "min_periodicity": 0.3,
     },
 }
 _WINDOWS = {"emotion": (1, 1), "sleep": (3000, 3000), "frailty": (200, 50)}

@@ -159,10 +159,12 @@ def prepare_simulation(
 
 def scores_table(figures: dict[str, Any]) -> Table:
     """Return the headline figures of ``evaluate``."""
+    from trainer.metrics import HEADINGS, HEADLINE
+
     table = Table(title=f"{figures['bundle']} on {figures['data']}")
-    for name in ("examples", "n", "accuracy", "macro-F1", "kappa", "ECE"):
+    for name in ("examples", "n", *HEADINGS):
         table.add_column(name)
     for name, scores in {"all": figures, **figures["subsets"]}.items():
-        values = [f"{scores[key]:.4f}" for key in ("accuracy", "macro_f1", "kappa", "ece")]
+        values = [f"{scores[key]:.4f}" for key in HEADLINE]
         table.add_row(name, str(scores["n"]), *values)
     return table

@@ -92,5 +92,9 @@ def evaluate(bundle: Bundle, experiment: Experiment, split: Split, path: Path) -
         "subsets": {
             name: metrics.score(targets[mask], probabilities[mask]).as_dict(labels)
             for name, mask in experiment.subsets(path, split).items()
+        }
+        | {
+            name: scores.as_dict(labels)
+            for name, scores in experiment.grouped_scores(split, probabilities).items()
         },
     }

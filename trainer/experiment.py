@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,9 @@ from edge_app.inference.manifest import (
 
 RunGraph = Callable[[str, dict[str, npt.NDArray[Any]]], dict[str, npt.NDArray[Any]]]
 """Run one exported graph in ONNX Runtime: role and named inputs (leading 1) to named outputs."""
+
+if TYPE_CHECKING:
+    from trainer.metrics import Scores
 
 IGNORE = -1
 """Target of an example that has no label: it counts in no loss and no metric."""
@@ -182,4 +185,19 @@ class Experiment(ABC):
             Name to an ``(n,)`` mask; empty unless an experiment has something to say.
         """
         del path, split
+        return {}
+
+    def grouped_scores(
+        self, split: Split, probabilities: npt.NDArray[np.float32]
+    ) -> dict[str, Scores]:
+        """Return figures over something larger than an example, such as people.
+
+        Args:
+            split: the evaluation split.
+            probabilities: as ``score`` gave them.
+
+        Returns:
+            Name to figures, shown beside the subsets; empty unless an experiment has them.
+        """
+        del split, probabilities
         return {}

@@ -25,13 +25,12 @@ from edge_app.inference.manifest import (
 from trainer.calibrate import fit_temperature
 from trainer.evaluate import BUNDLE_RECIPE, evaluate
 from trainer.fit import predict_logits
+from trainer.metrics import HEADLINE
 from trainer.model_card import model_card
 from trainer.onnx_graph import export_graph, write_golden
 from trainer.provenance import Provenance
 from trainer.recipe import Recipe, load_recipe
 from trainer.run_dir import RunDir
-
-HEADLINE = ("accuracy", "macro_f1", "kappa", "ece")
 
 
 def export(run: RunDir, data_dir: Path, out: Path) -> Bundle:

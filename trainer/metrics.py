@@ -15,6 +15,11 @@ ECE_BINS = 15
 """Guo et al. 2017, arXiv 1706.04599: equal-width bins of the largest probability."""
 
 
+HEADLINE = ("accuracy", "balanced_accuracy", "macro_f1", "kappa", "ece")
+HEADINGS = ("accuracy", "balanced", "macro-F1", "kappa", "ECE")
+"""The figures that every report shows, as fields of ``Scores`` and as people read them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scores:
     """How well probabilities meet targets.
@@ -22,6 +27,7 @@ class Scores:
     Args:
         n: scored examples (for sequences: steps), those with a label.
         accuracy: share whose most probable class is right.
+        balanced_accuracy: mean recall over the classes that occur among the targets.
         macro_f1: mean F1 over the classes that occur among targets or answers.
         kappa: Cohen's kappa, agreement beyond chance.
         ece: expected calibration error, ``ECE_BINS`` bins.
@@ -30,6 +36,7 @@ class Scores:
 
     n: int
     accuracy: float
+    balanced_accuracy: float
     macro_f1: float
     kappa: float
     ece: float
@@ -53,6 +60,7 @@ class Scores:
         return {
             "n": self.n,
             "accuracy": self.accuracy,
+            "balanced_accuracy": self.balanced_accuracy,
             "macro_f1": self.macro_f1,
             "kappa": self.kappa,
             "ece": self.ece,
@@ -88,10 +96,13 @@ def score(targets: npt.NDArray[np.int64], probabilities: npt.NDArray[Any]) -> Sc
     answers = certainty.argmax(axis=1)
     confusion = np.zeros((n_labels, n_labels), dtype=np.int64)
     np.add.at(confusion, (truth, answers), 1)
+    support = confusion.sum(axis=1)
+    recall = np.diag(confusion)[support > 0] / support[support > 0]
     occurs = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
     return Scores(
         n=int(truth.size),
         accuracy=float(np.trace(confusion) / truth.size),
+        balanced_accuracy=float(recall.mean()),
         macro_f1=float(_per_class(confusion)[2][occurs].mean()),
         kappa=_kappa(confusion),
         ece=expected_calibration_error(truth, certainty),

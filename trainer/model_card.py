@@ -6,6 +6,7 @@ from typing import Any
 
 from edge_app.inference.manifest import Data, Manifest
 from trainer.learning_curve import Row
+from trainer.metrics import HEADINGS, HEADLINE
 from trainer.provenance import Provenance
 
 TITLES = {
@@ -113,7 +114,7 @@ def _figures(manifest: Manifest, figures: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             head,
-            _table(["examples", "n", "accuracy", "macro-F1", "kappa", "ECE"], rows),
+            _table(["examples", "n", *HEADINGS], rows),
             _table(["class", "precision", "recall", "F1", "n"], per_class),
             f"Weakest class: {weakest}, F1 {worst['f1']:.3f}; {worst['recall']:.1%} of its "
             f"{worst['support']} examples are found.",
@@ -124,7 +125,7 @@ def _figures(manifest: Manifest, figures: dict[str, Any]) -> str:
 
 
 def _score_row(name: str, scores: dict[str, Any]) -> list[str]:
-    figures = [f"{scores[key]:.4f}" for key in ("accuracy", "macro_f1", "kappa", "ece")]
+    figures = [f"{scores[key]:.4f}" for key in HEADLINE]
     return [name.replace("_", "-"), str(scores["n"]), *figures]
 
 

@@ -74,7 +74,6 @@ class GaitConditioning(_Part):
     kind: Literal["gait_window"]
     max_missing_fraction: Fraction
     min_gyr_rms_radps: Positive = Field(description="Below it nobody walks on this foot.")
-    min_periodicity: Fraction = Field(description="Least autocorrelation peak of a walking window.")
 
 
 class TensorSpec(_Part):

@@ -60,9 +60,9 @@ def load_pylsl() -> Any:
 def configure_liblsl(session: str | None = None) -> None:
     """Quieten liblsl, and with a session let it see only that session on this machine.
 
-    Works before liblsl's first use in the process; a file named by LSLAPICFG goes before it. LSL has
-    no authentication: a simulated outlet must never be taken for a patient's, so simulations have a
-    session of their own.
+    Works before liblsl's first use in the process; a file named by LSLAPICFG goes before it. LSL
+    has no authentication: a simulated outlet must never be taken for a patient's, so simulations
+    have a session of their own.
 
     Args:
         session: outlets and inlets of another session are invisible; None: no restriction.

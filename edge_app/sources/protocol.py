@@ -14,7 +14,8 @@ class Source(ABC):
 
     The rules, which ``tests/test_source_conformance.py`` holds every source to:
 
-    * ``open`` connects and returns the StreamInfo; when it fails it cleans up and may be called again.
+    * ``open`` connects and returns the StreamInfo; when it fails it cleans up and may be called
+      again.
     * Iterating yields chunks that match the info. It ends when the stream ends (a file), and raises
       ``SourceLostError`` when a device goes away. It never yields None.
     * ``close`` may be called twice, and ends a pending iteration within a second.
@@ -23,7 +24,8 @@ class Source(ABC):
     Attributes:
         overflow: the declared rule for a slow reader.
         dropped: how many samples (frames) that rule has dropped since ``open``.
-        assumptions: sentences about what the source had to assume; for the log, known after ``open``.
+        assumptions: sentences about what the source had to assume; for the log, known after
+            ``open``.
     """
 
     overflow: Overflow = Overflow.BLOCK

@@ -49,13 +49,11 @@ class FrailtyTask:
         conditioning = self._conditioning
         gait = condition_gait(
             window.samples,
-            rate_hz=window.rate_hz,
             length_samples=self._length_samples,
             missing_fraction=window.missing_fraction,
             invalid_fraction=window.invalid_fraction,
             max_missing_fraction=conditioning.max_missing_fraction,
             min_gyr_rms_radps=conditioning.min_gyr_rms_radps,
-            min_periodicity=conditioning.min_periodicity,
         )
         if gait.samples is None:
             return [self._prediction(window, None, None, gait.quality, gait.reason)]

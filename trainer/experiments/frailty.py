@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -105,6 +104,12 @@ class FrailtyExperiment(Experiment):
         """Return the windows of people who walked indoors: outdoors nobody was frail."""
         indoors = [person.person for person in read_register(path) if person.indoors]
         return {"indoors": np.isin(split.groups, indoors)}
+
+    def grouped_scores(
+        self, split: Split, probabilities: npt.NDArray[np.float32]
+    ) -> dict[str, metrics.Scores]:
+        """Return the figures over people, one example each."""
+        return {"people": person_level(probabilities, split.targets.numpy(), split.groups)}
 
     def build_model(self) -> nn.Module:
         """Return a fresh net, standardised by the training windows once they are loaded."""
@@ -218,25 +223,12 @@ def random_rotations(n: int, largest_rad: float, generator: torch.Generator) -> 
     return identity + angle.sin() * cross + (1.0 - angle.cos()) * (cross @ cross)
 
 
-@dataclass(frozen=True, slots=True)
-class PersonScores:
-    """Person-level figures: the mean log-probability over a person's windows decides.
-
-    Args:
-        scores: one example a person.
-        balanced_accuracy: mean recall over the classes.
-    """
-
-    scores: metrics.Scores
-    balanced_accuracy: float
-
-
 def person_level(
     probabilities: npt.NDArray[np.float32],
     targets: npt.NDArray[np.int64],
     groups: npt.NDArray[np.str_],
-) -> PersonScores:
-    """Score people instead of windows.
+) -> metrics.Scores:
+    """Score people instead of windows: a person's mean log-probability decides.
 
     Args:
         probabilities: (n, 3) of each window.
@@ -252,11 +244,4 @@ def person_level(
     np.add.at(sums, index, logs)
     means = np.exp(sums / np.bincount(index)[:, None])
     means /= means.sum(axis=1, keepdims=True)
-    scores = metrics.score(targets[first], means)
-    return PersonScores(scores, balanced_accuracy(scores.confusion))
-
-
-def balanced_accuracy(confusion: npt.NDArray[np.int64]) -> float:
-    """Return the mean recall over the classes that occur."""
-    true = confusion.sum(axis=1)
-    return float((np.diag(confusion)[true > 0] / true[true > 0]).mean())
+    return metrics.score(targets[first], means)

@@ -6,6 +6,7 @@ all of the numbers.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from itertools import islice
@@ -30,6 +31,7 @@ from edge_app.sources.recording.protocol import refuse, signal_chunks
 _HEAD_LINES = 50
 """The line of column names is looked for in these."""
 _BLOCK_LINES = 20_000
+_ENCODING_BYTES = 65_536
 _EMPTY_CELLS = frozenset({"", "na", "n/a", "null", "none"})
 _STATED_RATE = re.compile(
     r"(?:frequency|sampling|sample|update|data)[ _]*(?:rate)?[^\d\n]{0,12}([\d.]+)\s*Hz",
@@ -62,7 +64,7 @@ class CsvImuRecording:
         name: str | None = None,
         columns: ColumnMap | None = None,
     ) -> None:
-        with path.open(encoding=_encoding(path), newline=None) as file:
+        with path.open(encoding=_encoding(path), errors="replace") as file:
             head = list(islice(file, _HEAD_LINES))
             found = find_columns(path, head, columns)
             file.seek(0)
@@ -72,7 +74,8 @@ class CsvImuRecording:
         stamps = _stamps(path, "".join(head[: found.header_lines]), found, clock, samples, rate_hz)
         acc, acc_said = acceleration_factor(path, samples[:, :3], unit, found.acc_unit)
         gyr, gyr_said = angular_rate_factor(path, samples[:, 3:], gyr_unit, found.gyr_unit)
-        samples *= np.array([acc] * 3 + [gyr] * 3, np.float32)
+        with np.errstate(over="ignore"):
+            samples *= np.array([acc] * 3 + [gyr] * 3, np.float32)
         samples[~np.isfinite(samples)] = np.nan
         self._times_s, self._samples = stamps.times_s, samples
         self.assumptions = (*cut_off, *stamps.assumptions, *acc_said, *gyr_said)
@@ -101,9 +104,9 @@ class CsvImuRecording:
 
 def _encoding(path: Path) -> str:
     with path.open("rb") as file:
-        start = file.read(65_536)
+        start = file.read(_ENCODING_BYTES)
     try:
-        start[:-4].decode("utf-8")
+        codecs.getincrementaldecoder("utf-8")().decode(start, final=len(start) < _ENCODING_BYTES)
     except UnicodeDecodeError:
         return "latin-1"
     return "utf-8-sig"
@@ -119,20 +122,17 @@ def _read_rows(
     clocks: list[Float64Array] = [np.empty(0)]
     cut_off: tuple[str, ...] = ()
     line_number = columns.header_lines
-    try:
-        for _ in islice(file, columns.header_lines):
-            pass
-        while block := list(islice(file, _BLOCK_LINES)):
-            if len(block) < _BLOCK_LINES and _is_cut_off(block[-1], columns):
-                cut_off = (f"the last line, {line_number + len(block)}, is cut off: left out",)
-                block.pop()
-            table = _parse(path, block, columns, positions, line_number)
-            with np.errstate(over="ignore"):
-                parts.append(table[:, : len(columns.axes)].astype(np.float32))
-            clocks.append(table[:, -1].copy() if clock_column is not None else np.empty(0))
-            line_number += _BLOCK_LINES
-    except UnicodeDecodeError as error:
-        refuse(path, "is not a text file throughout", "Export it again as text", cause=error)
+    for _ in islice(file, columns.header_lines):
+        pass
+    while block := list(islice(file, _BLOCK_LINES)):
+        if len(block) < _BLOCK_LINES and _is_cut_off(block[-1], columns):
+            cut_off = (f"the last line, {line_number + len(block)}, is cut off: left out",)
+            block.pop()
+        table = _parse(path, block, columns, positions, line_number)
+        with np.errstate(over="ignore"):
+            parts.append(table[:, : len(columns.axes)].astype(np.float32))
+        clocks.append(table[:, -1].copy() if clock_column is not None else np.empty(0))
+        line_number += _BLOCK_LINES
     return np.concatenate(parts), np.concatenate(clocks), cut_off
 
 

@@ -17,6 +17,7 @@ from edge_app.sources.recording.protocol import refuse, signal_chunks
 
 _PIECE_BYTES = 4 * 1024 * 1024
 """Of all channels together, at once in memory."""
+_MAX_RANGE_UV = 1e30
 _ONSET = re.compile(rb"\A([+-]\d{1,12}(?:\.\d*)?)(?:\x15[^\x14]*)?\x14")
 
 
@@ -139,7 +140,7 @@ def _calibration(path: Path, signal: EdfSignal, per_unit: float) -> tuple[float,
     digital_min, digital_max = signal.digital_range
     physical_min, physical_max = signal.physical_range
     span, physical_span = digital_max - digital_min, physical_max - physical_min
-    if span == 0 or not np.isfinite(physical_span) or physical_span == 0:
+    if span == 0 or not 0 < abs(physical_span) * per_unit < _MAX_RANGE_UV:
         refuse(
             path,
             f"channel {signal.channel.label} has no range, so its numbers have no unit",

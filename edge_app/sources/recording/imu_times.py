@@ -13,6 +13,8 @@ from edge_app.sources.recording.protocol import refuse
 _SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
 _PLAUSIBLE_STEP_S = (1 / 2000, 1 / 10)
 """An IMU sends 10 to 2000 samples a second; no step fits two of the units above."""
+_MIN_STEP_S, _MAX_STEP_S = 1e-5, 100.0
+"""Beyond them a stated unit cannot be right either."""
 _COUNTER_ENDS = (256, 65_536)
 
 
@@ -43,9 +45,10 @@ def from_time(path: Path, time: Float64Array, written: str, rate_hz: float | Non
     Raises:
         SourceError: a time that stands still, an unclear unit, a rate that contradicts it.
     """
-    steps = np.diff(time)
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = np.diff(time)
     usual = float(np.median(steps)) if steps.size else 0.0
-    if usual <= 0:
+    if not 0 < usual < np.inf:
         refuse(
             path,
             "the time column does not run forward",
@@ -55,7 +58,7 @@ def from_time(path: Path, time: Float64Array, written: str, rate_hz: float | Non
     # Whole milliseconds spoil the median (7, 8, 8), not the mean of steps that are no gaps.
     usual = float(steps[(steps > 0.5 * usual) & (steps < 1.5 * usual)].mean())
     unit = written or _unit_by_step(usual, rate_hz)
-    if unit not in _SECONDS:
+    if unit not in _SECONDS or not _MIN_STEP_S < usual * _SECONDS[unit] < _MAX_STEP_S:
         refuse(
             path,
             "the unit of the time column is not clear",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_app.contracts import Array
+from edge_app.contracts import Array, Float64Array
 from edge_app.sources.recording.protocol import refuse
 
 STANDARD_GRAVITY_MPS2 = 9.80665
@@ -51,7 +51,7 @@ def acceleration_factor(
     """
     if option is not None or written:
         return _stated(path, option, written, _TO_MPS2, "--unit", ACC_UNITS)
-    lengths = np.linalg.norm(acc[np.isfinite(acc).all(axis=1)].astype(np.float64), axis=1)
+    lengths = _lengths(acc)
     median = float(np.median(lengths)) if lengths.size else math.nan
     for unit, low, high in (("m/s^2", 7.0, 12.5), ("g", 0.7, 1.3)):
         if low <= median <= high:
@@ -82,7 +82,7 @@ def angular_rate_factor(
     """
     if option is not None or written:
         return _stated(path, option, written, _TO_RADPS, "--gyr-unit", GYR_UNITS)
-    lengths = np.linalg.norm(gyr[np.isfinite(gyr).all(axis=1)].astype(np.float64), axis=1)
+    lengths = _lengths(gyr)
     high = float(np.percentile(lengths, 99)) if lengths.size else math.nan
     if high < 40:
         return 1.0, (f"angular rate taken as rad/s: 99 % of its lengths are below {high:.3g}",)
@@ -95,6 +95,14 @@ def angular_rate_factor(
         expected="a 99th percentile below 40 (rad/s) or above 60 (deg/s)",
         got=f"{high:.3g}",
     )
+
+
+def _lengths(vectors: Array) -> Float64Array:
+    """Return the lengths of the vectors that are finite."""
+    finite = vectors[np.isfinite(vectors).all(axis=1)].astype(np.float64)
+    with np.errstate(over="ignore"):
+        lengths: Float64Array = np.sqrt((finite**2).sum(axis=1))
+    return lengths
 
 
 def _stated(

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import gzip
 import io
+import logging
 import struct
 import zlib
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 from xml.etree.ElementTree import ParseError
@@ -31,7 +32,7 @@ from edge_app.sources.recording.eeg_signal import EegChannel, choose_channel, mi
 from edge_app.sources.recording.imu_columns import axis_of
 from edge_app.sources.recording.imu_units import acceleration_factor, angular_rate_factor
 from edge_app.sources.recording.protocol import refuse, signal_chunks
-from edge_app.sources.recording.xdf_layout import XdfLayout, XdfStream, read_layout
+from edge_app.sources.recording.xdf_layout import XdfLayout, XdfStream, read_layout, read_start
 
 _JITTER_S = 0.02
 """LSL stamps a whole packet at once; a wireless packet holds up to some 12 samples."""
@@ -105,9 +106,11 @@ class XdfRecording:
             gyr, also = angular_rate_factor(path, values[:, 3:], gyr_unit, units[3])
             factors, converted = np.array([acc] * 3 + [gyr] * 3), said + also
         self._times_s = stamps_s - stamps_s[0]
-        self._samples = (values * factors).astype(np.float32)
+        with np.errstate(all="ignore"):
+            self._samples = (values * factors).astype(np.float32)
+        self._samples[~np.isfinite(self._samples)] = np.nan
         rate_hz, rated = _rate(path, stream, rate_hz)
-        start_unix_s, dated = _start(layout)
+        start_unix_s, dated = read_start(layout)
         self.assumptions = (*_cut_off(layout), *chosen, *converted, *rated, *dated)
         self.info = StreamInfo(
             name=name or path.name,
@@ -204,18 +207,33 @@ def _load(
         with file:
             file = io.BytesIO(file.read(layout.whole_bytes))
     try:
-        with file, np.errstate(all="ignore"):
+        with file, np.errstate(all="ignore"), _without_segment_warning():
             streams, _ = pyxdf.load_xdf(
                 file,
                 select_streams=[stream.stream_id],
                 on_chunk=keep,
                 dejitter_timestamps=False,
             )
-        stamps_s = np.asarray(streams[0]["time_stamps"], np.float64)
-        values = np.asarray(streams[0]["time_series"], np.float64)
+            stamps_s = np.asarray(streams[0]["time_stamps"], np.float64)
+            values = np.asarray(streams[0]["time_series"], np.float64)
     except _PYXDF_ERRORS as error:
         refuse(path, f"damaged XDF file: {error}", "Copy the file again", cause=error)
     return stamps_s, values.reshape(-1, len(columns))
+
+
+@contextmanager
+def _without_segment_warning() -> Iterator[None]:
+    """Silence one warning of pyxdf: without dejittering its two lists of segments always differ."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return "clock-segments differ" not in record.getMessage()
+
+    logger = logging.getLogger("pyxdf.pyxdf")
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
 
 
 def _rate(path: Path, stream: XdfStream, rate_hz: float | None) -> tuple[float, tuple[str, ...]]:
@@ -228,21 +246,6 @@ def _rate(path: Path, stream: XdfStream, rate_hz: float | None) -> tuple[float, 
         return stated_hz, ()
     said = f"rate taken as {rate_hz:g} Hz as --rate-hz says; the stream says {stated_hz:g} Hz"
     return rate_hz, (said,)
-
-
-def _start(layout: XdfLayout) -> tuple[float | None, tuple[str, ...]]:
-    for pattern in ("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%dT%H:%M:%S"):
-        try:
-            start = datetime.strptime(layout.start_text, pattern)
-        except ValueError:
-            continue
-        zone = "" if start.tzinfo else ", taken as UTC"
-        start = start if start.tzinfo else start.replace(tzinfo=timezone.utc)
-        said = (
-            f"start {layout.start_text} is the file's{zone}; the stream began up to seconds later"
-        )
-        return start.timestamp(), (said,)
-    return None, ("the file has no start date, so results carry no wall-clock time",)
 
 
 def _cut_off(layout: XdfLayout) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -137,3 +138,19 @@ def _stream(stream_id: int, root: ElementTree.Element) -> XdfStream:
         units=tuple((channel.findtext("unit") or "").strip() for channel in described),
         simulated=(root.findtext("desc/acquisition/simulated") or "").strip() == "true",
     )
+
+
+def read_start(layout: XdfLayout) -> tuple[float | None, tuple[str, ...]]:
+    """Return the Unix time of the file header, None when it has none, and the sentence on it."""
+    for pattern in ("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%dT%H:%M:%S"):
+        try:
+            start = datetime.strptime(layout.start_text, pattern)
+        except ValueError:
+            continue
+        zone = "" if start.tzinfo else ", taken as UTC"
+        start = start if start.tzinfo else start.replace(tzinfo=timezone.utc)
+        said = (
+            f"start {layout.start_text} is the file's{zone}; the stream began up to seconds later"
+        )
+        return start.timestamp(), (said,)
+    return None, ("the file has no start date, so results carry no wall-clock time",)
