@@ -1,26 +1,26 @@
 """A simulated EEG channel (Fpz-Cz) of someone who sleeps, for as long as it is read.
 
-Stages follow the transition matrix of 29 expert hypnograms, beginning awake. Each 30-s epoch draws
-its five band powers and its variance from the real distribution of its stage (Sleep-EDF, 8 people),
-part of it the sleeper's own all night, the rest correlated with the epoch before as in real nights.
-The signal is noise of that spectrum: no spindles, K complexes, eye movements or artefacts, and no
-sleep cycles beyond what the transition matrix gives.
+Each 30-s epoch has the stage, the five band powers and the variance that ``sleep_night`` draws. The
+signal is noise of that spectrum: no spindles, K complexes, eye movements or artefacts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 from scipy.signal import get_window, oaconvolve
 
 from edge_app.contracts import Float32Array, Float64Array
 from edge_app.errors import ContractError
+from edge_app.simulation.sleep_night import (
+    STAGES,
+    load_sleep_statistics,
+    simulate_powers,
+    simulate_stages,
+)
 
-STAGES = ("W", "N1", "N2", "N3", "R")
 EPOCH_S = 30.0
 BANDS_HZ = ((0.5, 4.0), (4.0, 8.0), (8.0, 13.0), (13.0, 30.0), (30.0, 50.0))
 """Delta, theta, alpha, beta, gamma, as in the statistics."""
@@ -33,26 +33,6 @@ WELCH_SEGMENT_S = 2.56
 FILTER_S = 8.0
 FADE_S = 0.5
 LEAST_SHARE = 0.05
-STATISTICS = Path(__file__).with_name("sleep_statistics.npz")
-
-
-@dataclass(frozen=True, slots=True)
-class SleepStatistics:
-    """What the simulation is drawn from; made by ``trainer prepare simulation``.
-
-    Args:
-        transitions: (5, 5) probability of the next stage (column) after a stage (row).
-        log_power_mean: (5, 6) by stage, of log uV^2/Hz by band and of log uV^2 (variance).
-        log_power_covariance: (5, 6, 6) by stage.
-        sleeper_share: () part of that variance which is between nights.
-        persistence: () correlation of an epoch with the next of its stage in what is left.
-    """
-
-    transitions: Float64Array
-    log_power_mean: Float64Array
-    log_power_covariance: Float64Array
-    sleeper_share: Float64Array
-    persistence: Float64Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +50,6 @@ class Epoch:
     samples: Float32Array
     band_powers_uv2_per_hz: Float64Array
     variance_uv2: float
-
-
-@cache
-def load_sleep_statistics() -> SleepStatistics:
-    """Return the statistics that come with the package."""
-    with np.load(STATISTICS) as archive:
-        return SleepStatistics(**{key: archive[key] for key in archive.files})
 
 
 def simulate_night(*, rate_hz: float = 100.0, seed: int, first_stage: str = "W") -> Iterator[Epoch]:
@@ -105,63 +78,16 @@ def simulate_night(*, rate_hz: float = 100.0, seed: int, first_stage: str = "W")
     )
     statistics = load_sleep_statistics()
     stages = simulate_stages(statistics.transitions, stages_rng, STAGES.index(first_stage))
-    powers = _Powers(statistics, powers_rng)
     noise = _BandNoise(rate_hz, noise_rng)
     first = 0
-    for number, stage in enumerate(stages, 1):
+    for number, (stage, logs) in enumerate(simulate_powers(statistics, stages, powers_rng), 1):
         last = int(np.ceil(number * EPOCH_S * rate_hz - 1e-9))
-        drawn = powers.draw(stage)
+        drawn = np.exp(logs)
         samples = noise.read(last - first, drawn)
         yield Epoch(
             STAGES[stage], samples.astype(np.float32)[:, None], drawn[:-1], float(drawn[-1])
         )
         first = last
-
-
-def simulate_stages(
-    transitions: Float64Array, rng: np.random.Generator, first: int
-) -> Iterator[int]:
-    """Yield stage indices of a Markov chain without end.
-
-    Args:
-        transitions: (n, n) probabilities, row to column.
-        rng: where chance comes from.
-        first: the first index.
-
-    Yields:
-        Indices; the first is ``first``.
-    """
-    cumulative = np.cumsum(transitions, axis=1)
-    stage = first
-    while True:
-        yield stage
-        reached = int(np.searchsorted(cumulative[stage], rng.random(), side="right"))
-        stage = min(reached, len(cumulative) - 1)
-
-
-class _Powers:
-    """Draws the band powers of one epoch after the other."""
-
-    def __init__(self, statistics: SleepStatistics, rng: np.random.Generator) -> None:
-        self._mean = statistics.log_power_mean
-        self._mix = np.linalg.cholesky(statistics.log_power_covariance)
-        # One share and one persistence for all values keep each stage's covariance as it is.
-        share = float(statistics.sleeper_share)
-        self._persistence = float(statistics.persistence)
-        self._own = np.sqrt(share) * rng.standard_normal(len(BANDS_HZ) + 1)
-        self._scale = np.sqrt(1.0 - share)
-        self._rng = rng
-        self._state = rng.standard_normal(len(BANDS_HZ) + 1)
-
-    def draw(self, stage: int) -> Float64Array:
-        """Return the next epoch's (6,): five densities, uV^2/Hz, and variance, uV^2."""
-        powers = np.exp(
-            self._mean[stage] + self._mix[stage] @ (self._own + self._scale * self._state)
-        )
-        fresh = self._rng.standard_normal(len(BANDS_HZ) + 1)
-        rho = self._persistence
-        self._state = rho * self._state + np.sqrt(1.0 - rho**2) * fresh
-        return np.asarray(powers)
 
 
 class _BandNoise:

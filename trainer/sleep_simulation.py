@@ -1,0 +1,170 @@
+"""The statistics of a simulated night, from expert hypnograms and real band powers.
+
+``edge_app.simulation.sleep_night`` tells what each is for. All are means over many epochs.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_app.errors import DatasetError
+from edge_app.simulation.sleep_night import N_VALUES, REACH_EPOCHS, recent_stage, surroundings
+from trainer.datasets.sleepedf_bandpower import STAGES, Night, load_nights
+
+Floats = npt.NDArray[np.float64]
+STAGE_OF_LETTER = {"W": 0, "1": 1, "2": 2, "3": 3, "4": 3, "R": 4}
+"""R&K to AASM; movement time and unscored epochs have no stage."""
+N_HYPNOGRAMS = 29
+WAKE_EPOCHS = 60
+"""Epochs kept before the first and after the last sleep epoch: half an hour, as is usual."""
+PRIOR_COUNTS = 3.0
+"""Of the matrix without regard to the past, added to each row of the transitions."""
+PRIOR_EPOCHS = 1.0
+"""Ridge on the bends and the nights' offsets, in epochs: shrinks what few epochs tell."""
+LAGS = tuple(range(1, 21))
+"""Epochs, one to twenty: ten minutes, over which the slow part is fitted."""
+
+
+def derive_sleep_statistics(data_dir: Path) -> dict[str, npt.NDArray[Any]]:
+    """Return what ``SleepStatistics`` holds.
+
+    Args:
+        data_dir: the data folder.
+
+    Returns:
+        Its fields by name.
+
+    Raises:
+        DatasetError: files missing or damaged.
+    """
+    counts = transition_counts(data_dir)
+    plain = counts.sum(axis=0)
+    plain = plain / plain.sum(axis=1, keepdims=True)
+    transitions = counts + PRIOR_COUNTS * plain
+    nights = load_nights(data_dir)
+    level, bend, offsets, left = _expected_powers(nights)
+    every, stages = np.concatenate(left), np.concatenate([night.stages for night in nights])
+    covariance = np.stack(
+        [np.cov(every[stages == s], rowvar=False, bias=True) for s in range(len(STAGES))]
+    )
+    slow_share, slow_persistence = _slow_part(nights, left, np.linalg.cholesky(covariance))
+    return {
+        "transitions": transitions / transitions.sum(axis=2, keepdims=True),
+        "level": level,
+        "bend": bend,
+        "night_covariance": np.cov(offsets, rowvar=False),
+        "epoch_covariance": covariance,
+        "slow_share": slow_share,
+        "slow_persistence": np.array(slow_persistence),
+    }
+
+
+def transition_counts(data_dir: Path) -> npt.NDArray[np.int64]:
+    """Return (5, 5, 5) counts of next stages by recent stage and stage.
+
+    Args:
+        data_dir: the data folder.
+
+    Raises:
+        DatasetError: hypnograms missing or damaged.
+    """
+    counts = np.zeros((len(STAGES),) * 3, np.int64)
+    for stages in _hypnograms(data_dir / "sleep" / "hypnograms"):
+        padded = np.concatenate([np.full(REACH_EPOCHS - 1, stages[0]), stages])
+        recent = recent_stage(np.lib.stride_tricks.sliding_window_view(padded, REACH_EPOCHS))
+        known = (stages[:-1] >= 0) & (stages[1:] >= 0)
+        np.add.at(counts, (recent[:-1][known], stages[:-1][known], stages[1:][known]), 1)
+    return counts
+
+
+def _expected_powers(nights: tuple[Night, ...]) -> tuple[Floats, Floats, Floats, list[Floats]]:
+    """Fit stage, surroundings and night by ridge regression.
+
+    Returns:
+        Level (5, 6), bend (5, 20, 6), offsets (nights, 6), and each night's (n, 6) residual.
+    """
+    powers = [np.log(night.features[:, :N_VALUES].astype(np.float64)) for night in nights]
+    designs = []
+    for number, night in enumerate(nights):
+        padded = np.pad(night.stages, REACH_EPOCHS, mode="edge")
+        windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * REACH_EPOCHS + 1)
+        member = np.eye(len(STAGES))[night.stages]
+        shares = member[:, :, None] * surroundings(windows)[:, None]
+        which = np.zeros((len(member), len(nights)))
+        which[:, number] = 1.0
+        designs.append(np.hstack([member, shares.reshape(len(member), -1), which]))
+    design, target = np.concatenate(designs), np.concatenate(powers)
+    penalty = np.full(design.shape[1], PRIOR_EPOCHS)
+    penalty[: len(STAGES)] = 0.0
+    weights = np.linalg.solve(design.T @ design + np.diag(penalty), design.T @ target)
+    level, bend, offsets = np.split(weights, [len(STAGES), -len(nights)])
+    left = [power - part @ weights for power, part in zip(powers, designs, strict=True)]
+    return (
+        level + offsets.mean(axis=0),
+        bend.reshape(len(STAGES), -1, N_VALUES),
+        offsets - offsets.mean(axis=0),
+        left,
+    )
+
+
+def _slow_part(
+    nights: tuple[Night, ...], left: list[Floats], factor: Floats
+) -> tuple[Floats, float]:
+    """Fit share * persistence^lag to the whitened residual's covariance with itself later.
+
+    Returns:
+        Share (6, 6), symmetric, eigenvalues within 0.001 and 0.999; persistence.
+    """
+    whitened = [
+        np.linalg.solve(factor[night.stages], rest[:, :, None])[:, :, 0]
+        for night, rest in zip(nights, left, strict=True)
+    ]
+    lagged = np.stack(
+        [
+            sum(score[lag:].T @ score[:-lag] for score in whitened)
+            / sum(len(score) - lag for score in whitened)
+            for lag in LAGS
+        ]
+    )
+    traces = np.trace(lagged, axis1=1, axis2=2)
+    persistence = float(np.exp(np.polyfit(LAGS, np.log(traces), 1)[0]))
+    falls = persistence ** np.array(LAGS)
+    share = np.tensordot(falls, lagged, axes=1) / np.sum(falls**2)
+    values, vectors = np.linalg.eigh((share + share.T) / 2.0)
+    return (vectors * np.clip(values, 0.001, 0.999)) @ vectors.T, persistence
+
+
+def _hypnograms(folder: Path) -> list[npt.NDArray[np.int64]]:
+    """Return every night's stages, trimmed, -1 where there is none."""
+    paths = sorted(folder.glob("SC4*.json"))
+    if len(paths) != N_HYPNOGRAMS:
+        raise DatasetError(
+            "not the expected hypnograms",
+            source=str(folder),
+            expected=f"{N_HYPNOGRAMS} files SC4*.json",
+            got=len(paths),
+            next_step="Name the data folder that holds sleep/hypnograms",
+        )
+    return [_trimmed(_letters(path)) for path in paths]
+
+
+def _letters(path: Path) -> str:
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["stages"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"the hypnogram cannot be read: {error!r}",
+            source=str(path),
+            next_step="Get the file again and compare its checksum",
+        ) from error
+
+
+def _trimmed(letters: str) -> npt.NDArray[np.int64]:
+    stages = np.array([STAGE_OF_LETTER.get(letter, -1) for letter in letters], np.int64)
+    asleep = np.flatnonzero(stages > 0)
+    return stages[max(0, asleep[0] - WAKE_EPOCHS) : asleep[-1] + WAKE_EPOCHS + 1]
