@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from edge_app.errors import ConfigError, EdgeAppError
 
@@ -280,11 +281,14 @@ def _show_replay(result: ReplayResult) -> None:
 
 
 def _show_findings(findings: list[Finding]) -> None:
-    table = Table("", "what", "found", "what to do")
     for finding in findings:
-        mark = "[green]ok[/]" if finding.passed else "[bold red]FAILED[/]"
-        table.add_row(mark, finding.subject, finding.detail, finding.next_step)
-    _out.print(table)
+        mark, style = ("ok    ", "green") if finding.passed else ("FAILED", "bold red")
+        line = Text(f"{mark}  ", style=style)
+        line.append(f"{finding.subject}: ", style="bold")
+        line.append(finding.detail, style="default")
+        _out.print(line, soft_wrap=True)
+        if finding.next_step:
+            _out.print(Text(f"        {finding.next_step}", style="yellow"), soft_wrap=True)
     failed = sum(not finding.passed for finding in findings)
     _out.print(f"{len(findings) - failed} ok, {failed} failed", highlight=False)
 

@@ -144,7 +144,9 @@ def _allowed_keys(location: tuple[int | str, ...]) -> list[str]:
 
 
 def _explain(path: Path, error: ValidationError) -> ConfigError:
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    # A misspelt key is also a missing one: name the misspelling.
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
     where = ".".join(str(step) for step in first["loc"]) or "the whole file"
     if first["type"] == "extra_forbidden":
         return ConfigError(

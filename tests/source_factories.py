@@ -13,8 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_app.clock import MonotonicClock
+from edge_app.loopback import LslLoopbackSource
 from edge_app.sources.protocol import Source
 from edge_app.sources.recording.player import RecordingSource
+from edge_app.sources.simulated import simulated_eeg, simulated_face, simulated_imu
 from tests.recording_files import (
     EdfSpec,
     XdfStreamSpec,
@@ -118,7 +121,28 @@ def _damaged_edf(folder: Path) -> tuple[Source, Callable[[], object]]:
     return RecordingSource(path, kind="eeg"), lambda: path.write_bytes(whole)
 
 
+def _simulated(
+    make: Callable[..., Source], duration_s: float
+) -> Callable[[Path, int | None], Source]:
+    def build(_folder: Path, chunk_samples: int | None) -> Source:
+        return make(
+            name="s", seed=5, paced=False, duration_s=duration_s, chunk_samples=chunk_samples
+        )
+
+    return build
+
+
+def _lsl(_folder: Path, _chunk_samples: int | None) -> Source:
+    clock = MonotonicClock(speed=10.0)
+    sensor = simulated_eeg(name="s", seed=5, clock=clock)
+    return LslLoopbackSource(name="s", sensor=sensor, clock=clock)
+
+
 SOURCES: list[SourceCase] = [
+    SourceCase("simulated-eeg", _simulated(simulated_eeg, 40.0), replays=False),
+    SourceCase("simulated-imu", _simulated(simulated_imu, 20.0), replays=False),
+    SourceCase("simulated-face", _simulated(simulated_face, 2.0), replays=False),
+    SourceCase("lsl", _lsl, ends=False, replays=False, resizable=False, take_samples=300),
     SourceCase("edf", _edf, _damaged_edf),
     SourceCase("edf-with-gap", _edf_with_gap),
     SourceCase("bdf", _bdf),

@@ -58,6 +58,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ("name: file", "name: eeg", "stream names must differ"),
         ("device: bed-1", "device: bed-1\ndevice: bed-2", "'device' is given twice"),
         ("device: bed-1", "device: [", "not valid YAML"),
+        ("device: bed-1", "devise: bed-1", "unknown key 'devise'"),
         ("speed: null", "speed: -1", "speed"),
         ("name: eeg", "name: 'John Smith'", "streams.0.name"),
     ],

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_app.contracts import IMU_CHANNELS, Overflow
-from edge_app.errors import ConfigError, SourceError
+from edge_app.errors import ConfigError
 from edge_app.simulation.gait_parameters import load_gait_rows
 from edge_app.sources.simulated import simulated_eeg, simulated_face, simulated_imu
 from edge_app.sources.simulated_source import HISTORY_BLOCKS
@@ -237,8 +237,3 @@ def test_a_delivery_without_samples_is_refused(wrong):
 def test_an_unknown_class_of_walkers_is_refused():
     with pytest.raises(ConfigError, match="class of walkers"):
         unpaced("imu", frailty="pre-frail")
-
-
-async def test_reading_before_opening_is_refused():
-    with pytest.raises(SourceError):
-        await anext(unpaced("eeg").__aiter__())

@@ -10,8 +10,9 @@ import pytest
 
 from edge_app.simulation.face_video import STATISTICS as FACES
 from edge_app.simulation.gait_parameters import ROWS
-from edge_app.simulation.sleep_eeg import STATISTICS as SLEEP
-from trainer.simulation_statistics import FILES, derive_sleep_statistics, write_all
+from edge_app.simulation.sleep_night import STATISTICS as SLEEP
+from trainer.simulation_statistics import FILES, write_all
+from trainer.sleep_simulation import transition_counts
 
 pytestmark = pytest.mark.torch
 PACKAGED = {"sleep": SLEEP, "face": FACES, "gait": ROWS}
@@ -45,27 +46,27 @@ def test_transitions_counted_another_way(data_dir):
         letters = json.loads(path.read_text())["stages"].replace("4", "3").replace("M", "?")
         first = min(letters.index(stage) for stage in "123R" if stage in letters)
         last = max(letters.rindex(stage) for stage in "123R" if stage in letters)
-        kept = letters[max(0, first - 60) : last + 61]
+        kept = letters[first - 1 : last + 1]
         pairs.update(kept[i : i + 2] for i in range(len(kept) - 1))
-    derived = derive_sleep_statistics(data_dir)["transitions"]
+    derived = transition_counts(data_dir).sum(axis=(0, 1))
     for i, before in enumerate("W123R"):
-        total = sum(pairs[before + after] for after in "W123R")
         for j, after in enumerate("W123R"):
-            assert derived[i, j] == pytest.approx(pairs[before + after] / total, abs=1e-12)
+            assert derived[i, j] == pairs[before + after]
 
 
-def test_powers_of_one_stage_by_hand(data_dir):
-    with np.load(data_dir / "sleep" / "sleepedf_bandpower.npz") as archive:
-        deltas = np.concatenate(
-            [archive[k][archive[k[:-1] + "y"] == 3, 0] for k in archive.files if k.endswith("_x")]
-        )
+def test_sleep_statistics_are_what_their_names_say():
     with np.load(SLEEP) as packaged:
-        assert packaged["log_power_mean"][3, 0] == pytest.approx(np.log(deltas).mean(), rel=1e-5)
-        assert packaged["log_power_covariance"][3, 0, 0] == pytest.approx(
-            np.log(deltas).var(ddof=1), rel=1e-4
-        )
+        statistics = {key: packaged[key] for key in packaged.files}
+    np.testing.assert_allclose(statistics["transitions"].sum(axis=3), 1.0)
+    assert (statistics["transitions"] >= 0).all()
+    for covariance in (statistics["night_covariance"], *statistics["epoch_covariance"]):
+        np.testing.assert_allclose(covariance, covariance.T)
+        assert np.linalg.eigvalsh(covariance).min() > 0
+    share = np.linalg.eigvalsh(statistics["slow_share"])
+    assert 0 < share.min() < share.max() < 1
+    assert 0.9 < statistics["slow_persistence"] < 1
     # N3 is the stage of slow waves: 75 uV peak to peak, so tens of uV^2/Hz and more.
-    assert np.exp(np.log(deltas).mean()) > 100
+    assert np.exp(statistics["level"][3, 0]) > 100
 
 
 def test_gait_rows_are_a_dozen_numbers_without_ids():

@@ -13,17 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_app.errors import DatasetError
-from edge_app.simulation.sleep_night import N_VALUES, REACH_EPOCHS, recent_stage, surroundings
+from edge_app.simulation.sleep_night import N_VALUES, REACH_EPOCHS, recent_stages, surroundings
 from trainer.datasets.sleepedf_bandpower import STAGES, Night, load_nights
 
 Floats = npt.NDArray[np.float64]
 STAGE_OF_LETTER = {"W": 0, "1": 1, "2": 2, "3": 3, "4": 3, "R": 4}
 """R&K to AASM; movement time and unscored epochs have no stage."""
 N_HYPNOGRAMS = 29
-WAKE_EPOCHS = 60
-"""Epochs kept before the first and after the last sleep epoch: half an hour, as is usual."""
 PRIOR_COUNTS = 3.0
-"""Of the matrix without regard to the past, added to each row of the transitions."""
+"""Of the matrix that regards less of the past, added to each row of the transitions."""
 PRIOR_EPOCHS = 1.0
 """Ridge on the bends and the nights' offsets, in epochs: shrinks what few epochs tell."""
 LAGS = tuple(range(1, 21))
@@ -43,9 +41,9 @@ def derive_sleep_statistics(data_dir: Path) -> dict[str, npt.NDArray[Any]]:
         DatasetError: files missing or damaged.
     """
     counts = transition_counts(data_dir)
-    plain = counts.sum(axis=0)
-    plain = plain / plain.sum(axis=1, keepdims=True)
-    transitions = counts + PRIOR_COUNTS * plain
+    transitions = _rows(counts.sum(axis=(0, 1)))
+    for seen in (counts.sum(axis=0), counts):
+        transitions = _rows(seen + PRIOR_COUNTS * transitions)
     nights = load_nights(data_dir)
     level, bend, offsets, left = _expected_powers(nights)
     every, stages = np.concatenate(left), np.concatenate([night.stages for night in nights])
@@ -54,7 +52,7 @@ def derive_sleep_statistics(data_dir: Path) -> dict[str, npt.NDArray[Any]]:
     )
     slow_share, slow_persistence = _slow_part(nights, left, np.linalg.cholesky(covariance))
     return {
-        "transitions": transitions / transitions.sum(axis=2, keepdims=True),
+        "transitions": transitions,
         "level": level,
         "bend": bend,
         "night_covariance": np.cov(offsets, rowvar=False),
@@ -65,28 +63,31 @@ def derive_sleep_statistics(data_dir: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def transition_counts(data_dir: Path) -> npt.NDArray[np.int64]:
-    """Return (5, 5, 5) counts of next stages by recent stage and stage.
+    """Count what follows in the hypnograms.
 
     Args:
         data_dir: the data folder.
 
+    Returns:
+        (5, 5, 5, 5) by recent stages (fast, slow), stage and next stage.
+
     Raises:
         DatasetError: hypnograms missing or damaged.
     """
-    counts = np.zeros((len(STAGES),) * 3, np.int64)
+    counts = np.zeros((len(STAGES),) * 4, np.int64)
     for stages in _hypnograms(data_dir / "sleep" / "hypnograms"):
         padded = np.concatenate([np.full(REACH_EPOCHS - 1, stages[0]), stages])
-        recent = recent_stage(np.lib.stride_tricks.sliding_window_view(padded, REACH_EPOCHS))
+        recent = recent_stages(np.lib.stride_tricks.sliding_window_view(padded, REACH_EPOCHS))
         known = (stages[:-1] >= 0) & (stages[1:] >= 0)
-        np.add.at(counts, (recent[:-1][known], stages[:-1][known], stages[1:][known]), 1)
+        where = (*recent[:-1][known].T, stages[:-1][known], stages[1:][known])
+        np.add.at(counts, where, 1)
     return counts
 
 
 def _expected_powers(nights: tuple[Night, ...]) -> tuple[Floats, Floats, Floats, list[Floats]]:
     """Fit stage, surroundings and night by ridge regression.
 
-    Returns:
-        Level (5, 6), bend (5, 20, 6), offsets (nights, 6), and each night's (n, 6) residual.
+    Gives level (5, 6), bend (5, 20, 6), offsets (nights, 6), and each night's (n, 6) residual.
     """
     powers = [np.log(night.features[:, :N_VALUES].astype(np.float64)) for night in nights]
     designs = []
@@ -117,26 +118,30 @@ def _slow_part(
 ) -> tuple[Floats, float]:
     """Fit share * persistence^lag to the whitened residual's covariance with itself later.
 
-    Returns:
-        Share (6, 6), symmetric, eigenvalues within 0.001 and 0.999; persistence.
+    Both epochs of a pair are of one stage. The share is the stage's own, the persistence is one.
+    Gives shares (5, 6, 6), symmetric, eigenvalues within 0.001 and 0.999, and the persistence.
     """
-    whitened = [
-        np.linalg.solve(factor[night.stages], rest[:, :, None])[:, :, 0]
-        for night, rest in zip(nights, left, strict=True)
-    ]
-    lagged = np.stack(
-        [
-            sum(score[lag:].T @ score[:-lag] for score in whitened)
-            / sum(len(score) - lag for score in whitened)
-            for lag in LAGS
-        ]
-    )
-    traces = np.trace(lagged, axis1=1, axis2=2)
+    sums = np.zeros((len(STAGES), len(LAGS), N_VALUES, N_VALUES))
+    pairs = np.zeros((len(STAGES), len(LAGS), 1, 1))
+    for night, rest in zip(nights, left, strict=True):
+        score = np.linalg.solve(factor[night.stages], rest[:, :, None])[:, :, 0]
+        for number, lag in enumerate(LAGS):
+            for stage in range(len(STAGES)):
+                same = (night.stages[lag:] == stage) & (night.stages[:-lag] == stage)
+                sums[stage, number] += score[lag:][same].T @ score[:-lag][same]
+                pairs[stage, number] += same.sum()
+    traces = np.trace(sums.sum(axis=0) / pairs.sum(axis=0), axis1=1, axis2=2)
     persistence = float(np.exp(np.polyfit(LAGS, np.log(traces), 1)[0]))
-    falls = persistence ** np.array(LAGS)
-    share = np.tensordot(falls, lagged, axes=1) / np.sum(falls**2)
-    values, vectors = np.linalg.eigh((share + share.T) / 2.0)
-    return (vectors * np.clip(values, 0.001, 0.999)) @ vectors.T, persistence
+    falls = persistence ** np.array(LAGS)[:, None, None]
+    share = (sums * falls).sum(axis=1) / (pairs * falls**2).sum(axis=1)  # least squares, by pairs
+    values, vectors = np.linalg.eigh((share + share.transpose(0, 2, 1)) / 2.0)
+    clipped = np.clip(values, 0.001, 0.999)[:, None, :]
+    return (vectors * clipped) @ vectors.transpose(0, 2, 1), persistence
+
+
+def _rows(counts: npt.NDArray[Any]) -> Floats:
+    """Return probabilities along the last axis."""
+    return np.asarray(counts / counts.sum(axis=-1, keepdims=True), np.float64)
 
 
 def _hypnograms(folder: Path) -> list[npt.NDArray[np.int64]]:
@@ -165,6 +170,10 @@ def _letters(path: Path) -> str:
 
 
 def _trimmed(letters: str) -> npt.NDArray[np.int64]:
+    """Return from the last epoch before sleep to the last of sleep.
+
+    Where the waking around a night is cut is arbitrary, so it says not how long waking lasts.
+    """
     stages = np.array([STAGE_OF_LETTER.get(letter, -1) for letter in letters], np.int64)
     asleep = np.flatnonzero(stages > 0)
-    return stages[max(0, asleep[0] - WAKE_EPOCHS) : asleep[-1] + WAKE_EPOCHS + 1]
+    return stages[max(0, asleep[0] - 1) : asleep[-1] + 1]

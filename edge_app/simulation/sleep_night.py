@@ -1,6 +1,7 @@
 """A simulated night in numbers: a stage and six log powers for each 30-s epoch.
 
-Stages: the next one depends on the present one and on which stage fills the recent past, so that
+Stages: the next one depends on the present one and on which fills the last minute and the last
+five, so that
 deep sleep, REM sleep and waking come in stretches as in 29 expert hypnograms. Powers (Sleep-EDF,
 16 nights of 8 people): a level for the stage, bent by the stages before and after it (N2 nears N3
 before it is called N3); an offset that the sleeper keeps all night; and chance, part of it slow.
@@ -38,12 +39,12 @@ class SleepStatistics:
     """What a night is drawn from; made by ``trainer prepare simulation``.
 
     Args:
-        transitions: (5, 5, 5) by the stage that fills the recent past, the stage and the next.
+        transitions: (5, 5, 5, 5) by ``recent_stages`` (fast, slow), the stage and the next.
         level: (5, 6) log powers by stage when every neighbour is of that stage.
         bend: (5, 20, 6) by stage: what each share of ``surroundings`` adds.
         night_covariance: (6, 6) of the offset that a night keeps.
         epoch_covariance: (5, 6, 6) by stage, of what is left.
-        slow_share: (6, 6) covariance of its slow part, once whitened by the Cholesky factor.
+        slow_share: (5, 6, 6) by stage, covariance of its slow part, whitened by the Cholesky root.
         slow_persistence: () correlation of the slow part from one epoch to the next.
     """
 
@@ -63,21 +64,28 @@ def load_sleep_statistics() -> SleepStatistics:
         return SleepStatistics(**{key: archive[key] for key in archive.files})
 
 
-def recent_stage(past: IntArray) -> IntArray:
-    """Return (...) the stage that fills the recent past most.
+def recent_stages(past: IntArray) -> IntArray:
+    """Find the stage that fills the recent past most, by fast and by slow memory.
 
     Args:
         past: (..., n) stages in time order, the present one last; -1 counts as none.
+
+    Returns:
+        (..., 2) stages.
     """
-    weight = np.exp(-np.arange(past.shape[-1])[::-1] / MEMORIES_EPOCHS[-1])
-    return np.asarray(np.einsum("d,...ds->...s", weight, _members(past)).argmax(axis=-1))
+    age = np.arange(past.shape[-1])[::-1]
+    weights = np.exp(-age / np.array(MEMORIES_EPOCHS)[:, None])
+    return np.asarray(np.einsum("kd,...ds->...ks", weights, _members(past)).argmax(axis=-1))
 
 
 def surroundings(window: IntArray) -> Float64Array:
-    """Return (..., 20) shares of other stages before and after: past fast, past slow, then future.
+    """Weigh the other stages before and after.
 
     Args:
         window: (..., 121) stages, the present one in the middle.
+
+    Returns:
+        (..., 20) shares of the five stages: past by fast and slow memory, then future likewise.
     """
     distance = np.arange(REACH_EPOCHS)
     falls = np.exp(-distance / np.array(MEMORIES_EPOCHS)[:, None])
@@ -97,19 +105,20 @@ def simulate_stages(
     """Yield stage indices without end.
 
     Args:
-        transitions: (5, 5, 5) probabilities of the next stage by recent stage and stage.
+        transitions: (5, 5, 5, 5) probabilities of the next by recent stages and stage.
         rng: where chance comes from.
         first: the first index; the time before counts as filled by it.
 
     Yields:
         Indices; the first is ``first``.
     """
-    cumulative = np.cumsum(transitions, axis=2)
+    cumulative = np.cumsum(transitions, axis=3)
     past = deque([first] * REACH_EPOCHS, maxlen=REACH_EPOCHS)
     while True:
         stage = past[-1]
         yield stage
-        row = cumulative[int(recent_stage(np.array(past))), stage]
+        fast, slow = recent_stages(np.array(past))
+        row = cumulative[fast, slow, stage]
         reached = int(np.searchsorted(row, rng.random(), side="right"))
         past.append(min(reached, len(STAGES) - 1))
 
@@ -137,7 +146,7 @@ def simulate_powers(
     for window in _windows(stages):
         stage = int(window[REACH_EPOCHS])
         expected = statistics.level[stage] + surroundings(window) @ statistics.bend[stage]
-        chance = slow_mix @ slow + fast_mix @ rng.standard_normal(N_VALUES)
+        chance = slow_mix[stage] @ slow + fast_mix[stage] @ rng.standard_normal(N_VALUES)
         yield stage, expected + night + mix[stage] @ chance
         slow = rho * slow + np.sqrt(1.0 - rho**2) * rng.standard_normal(N_VALUES)
 

@@ -20,24 +20,11 @@ import numpy as np
 from edge_app.contracts import UNIT_UV, Chunk, Overflow, StreamInfo
 from edge_app.errors import SourceError, SourceLostError, SourceNotFoundError
 from edge_app.sources.protocol import Source
+from edge_app.units import VOLTAGE_UNITS, microvolts_per
 
 _PULL_TIMEOUT_S = 0.2
 _LOOK_EVERY_S = 0.1
 _MAX_CHUNK = 4096
-_TO_UV = {
-    "uv": 1.0,
-    "µv": 1.0,
-    "μv": 1.0,
-    "microvolt": 1.0,
-    "microvolts": 1.0,
-    "mv": 1e3,
-    "millivolt": 1e3,
-    "millivolts": 1e3,
-    "v": 1e6,
-    "volt": 1e6,
-    "volts": 1e6,
-    "nv": 1e-3,
-}
 
 
 def load_pylsl() -> Any:
@@ -236,12 +223,12 @@ class LslEegSource(Source):
         self._index = self._choose(labels)
         units = described.get_channel_units() or []
         unit = self._unit or (units[self._index] if self._index < len(units) else None)
-        scale = _TO_UV.get((unit or "").strip().lower())
+        scale = microvolts_per(unit or "")
         if scale is None:
             raise SourceError(
                 "the stream does not say in which unit it sends",
                 source=self._name,
-                expected=sorted(set(_TO_UV)),
+                expected=VOLTAGE_UNITS,
                 got=unit,
                 next_step="Set `unit` in the source's settings",
             )

@@ -24,7 +24,7 @@ from edge_app.contracts import (
     Overflow,
     StreamInfo,
 )
-from edge_app.errors import ConfigError, SourceError
+from edge_app.errors import ConfigError
 from edge_app.simulation.face_video import HEIGHT_PX, WIDTH_PX, FaceVideo
 from edge_app.sources.protocol import Source
 
@@ -72,6 +72,7 @@ class SimulatedSource(Source):
         self._paced = delivery.paced
         self._chunk = max(1, round(rate_hz * usual_s)) if chunk is None else chunk
         self._total = None if duration_s is None else int(np.floor(duration_s * rate_hz + 1e-6))
+        self._next = 0
         self._start_s = 0.0
         self._closed: asyncio.Event | None = None
         self.assumptions = ("simulated: no patient stands behind this signal",)
@@ -93,6 +94,7 @@ class SimulatedSource(Source):
         """Start the simulation from its beginning, stamped from now when paced, from 0 if not."""
         self._restart()
         self.dropped = 0
+        self._next = 0
         self._start_s = self._clock.now_s() if self._paced else 0.0
         self._closed = asyncio.Event()
         return self._info
@@ -103,23 +105,15 @@ class SimulatedSource(Source):
             self._closed.set()
 
     async def __aiter__(self) -> AsyncIterator[Chunk]:
-        """Yield chunks until the duration is over or the source is closed.
+        """Yield chunks until the duration is over; nothing when the source is closed.
 
-        Yields:
-            Chunks of the opened stream.
-
-        Raises:
-            SourceError: the source is not open.
+        Iterating again goes on where the last iteration stopped, as with a live sensor.
         """
         closed = self._closed
         if closed is None:
-            raise SourceError(
-                "the simulation is not open",
-                source=self._info.name,
-                next_step="Call open() before iterating",
-            )
-        first = 0
-        while not closed.is_set() and (self._total is None or first < self._total):
+            return
+        while not closed.is_set() and (self._total is None or self._next < self._total):
+            first = self._next
             n = self._chunk if self._total is None else min(self._chunk, self._total - first)
             if self._paced:
                 await self._until_due(first + n - 1, closed)
@@ -129,8 +123,8 @@ class SimulatedSource(Source):
             else:
                 await asyncio.sleep(0)
             times_s = self._start_s + np.arange(first, first + n) / self._info.rate_hz
+            self._next = first + n
             yield Chunk(times_s, self._make(first, n))
-            first += n
 
     async def _until_due(self, index: int, closed: asyncio.Event) -> None:
         """Return when sample ``index`` is due, or when the source is closed."""

@@ -7,27 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_app.sources.recording.protocol import refuse
+from edge_app.units import VOLTAGE_UNITS, microvolts_per
 
-UNIT_NAMES = "uV, mV, V or nV"
-_TO_UV = {
-    "uv": 1.0,
-    "µv": 1.0,  # micro sign
-    "μv": 1.0,  # Greek mu
-    "microvolt": 1.0,
-    "microvolts": 1.0,
-    "millivolt": 1e3,
-    "millivolts": 1e3,
-    "v": 1e6,
-    "volt": 1e6,
-    "volts": 1e6,
-    "nv": 1e-3,
-    "nanovolt": 1e-3,
-    "nanovolts": 1e-3,
-    "mv": 1e3,
-}
 _USUAL = frozenset({"uV", "µV", "μV", "mV", "V", "nV"})
-_AMBIGUOUS = frozenset({"MV", "Mv"})
-"""Found on files that mean milli, and by the letter mega: not guessed."""
 
 ELECTRODE_RANK = (
     "FPZ FP1 FP2 FZ F3 F4 F7 F8 CZ C3 C4 PZ P3 P4 OZ O1 O2".split()  # noqa: SIM905
@@ -67,14 +49,14 @@ def microvolts_per_unit(
         SourceError: no unit, or one that is not of a voltage or not clear.
     """
     written = (channel.unit if unit is None else unit).strip()
-    factor = None if written in _AMBIGUOUS else _TO_UV.get(written.lower())
+    factor = microvolts_per(written)
     if factor is None:
         whose = f"channel {channel.label} has" if unit is None else "--unit names"
         refuse(
             path,
             f"{whose} {'no unit' if not written else 'a unit that is not clear'}",
-            f"Say what a sample is with --unit, one of {UNIT_NAMES}",
-            expected=UNIT_NAMES,
+            f"Say what a sample is with --unit, one of {VOLTAGE_UNITS}",
+            expected=VOLTAGE_UNITS,
             got=written or None,
         )
     if unit is not None:
