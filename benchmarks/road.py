@@ -171,8 +171,11 @@ class TinyTask:
         """Nothing is open."""
         return []
 
-    def reset(self) -> None:
+    def forget(self) -> None:
         """Nothing is kept."""
+
+    def adopt(self, info: StreamInfo) -> None:
+        """The stream never changes."""
 
 
 class PairSink:

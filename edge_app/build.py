@@ -145,7 +145,7 @@ class StreamRoad:
         if self.task is None:
             self.task = build_task(self.bundle, info, _detector(self.face_detector))
         else:
-            self.task.reset()
+            self.task.adopt(info)
         return windower, self.task
 
 

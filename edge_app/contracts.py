@@ -9,6 +9,7 @@ height, width, 3)`` uint8 RGB.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from edge_app.errors import ContractError
+from edge_app.errors import ContractError, PacketError
 
 Kind = Literal["eeg", "imu", "video"]
 Array = npt.NDArray[Any]
@@ -51,8 +52,10 @@ class AbstainReason(str, Enum):
 
     GAP = "gap"
     NOT_FINITE = "not_finite"
+    RATE = "rate"
     FLAT = "flat"
     CLIPPED = "clipped"
+    ARTEFACT = "artefact"
     NO_FACE = "no_face"
     NOT_WALKING = "not_walking"
     INSUFFICIENT_WALKING = "insufficient_walking"
@@ -127,6 +130,7 @@ class Chunk:
 
     Raises:
         ContractError: another shape or type.
+        PacketError: a stamp that is not a finite number.
     """
 
     times_s: Float64Array
@@ -148,6 +152,13 @@ class Chunk:
                 got=f"{times_s.shape} {times_s.dtype}, {samples.shape} {samples.dtype}",
                 next_step="Correct the source that made the chunk",
             )
+        if not math.isfinite(np.add.reduce(times_s)):
+            raise PacketError(
+                "a stamp is not a finite number",
+                expected="seconds",
+                got=times_s[~np.isfinite(times_s)][0],
+                next_step="Correct the device's clock; the stream is opened again",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +173,9 @@ class Window:
         samples: as in ``Chunk``; samples that never came are NaN. Not writable.
         missing_fraction: share of samples that never came (gap), 0 to 1.
         invalid_fraction: share of samples that came with a NaN or infinite value, 0 to 1.
-        discontinuity: True for the first window after the stream's time jumped or restarted.
+        off_rate: True when its samples did not come at the nominal rate, so that its real length
+            is not ``end_s - start_s``.
+        discontinuity: True for the first window after the stream's time jumped.
     """
 
     index: int
@@ -172,6 +185,7 @@ class Window:
     samples: Array
     missing_fraction: float = 0.0
     invalid_fraction: float = 0.0
+    off_rate: bool = False
     discontinuity: bool = False
 
     def __post_init__(self) -> None:
@@ -186,6 +200,11 @@ class Window:
                 f"invalid {self.invalid_fraction}",
                 next_step="Report this: windowing is at fault",
             )
+
+    @property
+    def usable_fraction(self) -> float:
+        """Share of samples that came and are finite."""
+        return max(0.0, 1.0 - self.missing_fraction - self.invalid_fraction)
 
     @property
     def newest_s(self) -> float:

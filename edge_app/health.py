@@ -21,6 +21,8 @@ class StreamHealth:
         gaps: gaps found on the stamps.
         missing_samples: samples that never came.
         discontinuities: jumps of the stream's clock.
+        abandoned_samples: samples of windows that such a jump left unfinished.
+        off_rate: windows whose samples did not come at the nominal rate.
         dropped: frames dropped by the source's overflow rule.
         predictions: predictions made.
         abstained: how many of them had no label.
@@ -40,6 +42,8 @@ class StreamHealth:
     gaps: int = 0
     missing_samples: int = 0
     discontinuities: int = 0
+    abandoned_samples: int = 0
+    off_rate: int = 0
     dropped: int = 0
     predictions: int = 0
     abstained: int = 0

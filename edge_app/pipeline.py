@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from edge_app.clock import Clock
-from edge_app.contracts import Prediction, StreamInfo, Window
+from edge_app.contracts import Chunk, Prediction, StreamInfo, Window
 from edge_app.health import StreamHealth
 from edge_app.sources.protocol import Source
 from edge_app.tasks.protocol import Task
@@ -46,6 +46,7 @@ class Pipeline:
         self._health = health
         self._clock = clock
         self._on_open = on_open
+        self._newest_s = 0.0
 
     async def run(self) -> None:
         """Open the source, run until it ends or fails, finish open answers, close it.
@@ -53,9 +54,7 @@ class Pipeline:
         Raises:
             EdgeAppError: whatever the source, the task or the sinks met.
         """
-        health, source, clock = self._health, self._source, self._clock
-        task: Task | None = None
-        newest_s = 0.0
+        health, source = self._health, self._source
         try:
             info = await source.open()
             health.assumptions = list(source.assumptions)
@@ -64,43 +63,44 @@ class Pipeline:
                 self._on_open(info, source)
             earlier, earlier_dropped = _counted(health), health.dropped
             health.state = "running"
-            async for chunk in source:
-                n = chunk.times_s.shape[0]
-                health.chunks += 1
-                health.samples += n
-                if clock is not None:
-                    health.last_data_s = clock.now_s()
-                windows = windower.push(chunk)
-                if not windows:
-                    continue
-                _count(health, windower.counts, earlier)
-                health.dropped = earlier_dropped + source.dropped
-                for window in windows:
-                    newest_s = window.newest_s
-                    self._say(task, window)
-                if len(windows) > 1:
-                    await asyncio.sleep(0)  # a burst must not keep others from running
-        finally:
             try:
-                if task is not None:
-                    self._emit_all(task.finish(), newest_s, finishing=True)
+                async for chunk in source:
+                    self._arrived(chunk)
+                    windows = windower.push(chunk)
+                    if windows:
+                        health.dropped = earlier_dropped + source.dropped
+                        self._take(windows, task)
+                        _count(health, windower.counts, earlier)
+                    if len(windows) > 1:
+                        await asyncio.sleep(0)  # a burst must not keep others from running
             finally:
-                await source.close()
+                self._take(windower.flush(), task)
+                _count(health, windower.counts, earlier)
+                self._emit_all(task.finish(), finishing=True)
+        finally:
+            await source.close()
 
-    def _say(self, task: Task, window: Window) -> None:
-        if window.discontinuity:
-            self._emit_all(task.finish(), window.newest_s, finishing=True)
-            task.reset()
-        self._emit_all(task.push(window), window.newest_s)
+    def _arrived(self, chunk: Chunk) -> None:
+        health = self._health
+        health.chunks += 1
+        health.samples += chunk.times_s.shape[0]
+        if self._clock is not None:
+            health.last_data_s = self._clock.now_s()
 
-    def _emit_all(
-        self, predictions: list[Prediction], newest_s: float, *, finishing: bool = False
-    ) -> None:
+    def _take(self, windows: list[Window], task: Task) -> None:
+        for window in windows:
+            if window.discontinuity:
+                self._emit_all(task.finish(), finishing=True)
+                task.forget()
+            self._newest_s = window.newest_s
+            self._emit_all(task.push(window))
+
+    def _emit_all(self, predictions: list[Prediction], *, finishing: bool = False) -> None:
         health = self._health
         for prediction in predictions:
             said = prediction
             if self._clock is not None:
-                latency_s = max(0.0, self._clock.now_s() - newest_s)
+                latency_s = max(0.0, self._clock.now_s() - self._newest_s)
                 said = replace(prediction, latency_s=latency_s)
                 if not finishing:  # answers closed at the end are old because data ceased
                     health.latency_s = latency_s
@@ -112,7 +112,12 @@ class Pipeline:
 
 def _counted(health: StreamHealth) -> WindowingCounts:
     return WindowingCounts(
-        health.windows, health.gaps, health.missing_samples, health.discontinuities
+        health.windows,
+        health.gaps,
+        health.missing_samples,
+        health.discontinuities,
+        health.abandoned_samples,
+        health.off_rate,
     )
 
 
@@ -122,3 +127,5 @@ def _count(health: StreamHealth, now: WindowingCounts, earlier: WindowingCounts)
     health.gaps = earlier.gaps + now.gaps
     health.missing_samples = earlier.missing_samples + now.missing_samples
     health.discontinuities = earlier.discontinuities + now.discontinuities
+    health.abandoned_samples = earlier.abandoned_samples + now.abandoned_samples
+    health.off_rate = earlier.off_rate + now.off_rate

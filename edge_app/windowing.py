@@ -21,6 +21,8 @@ import numpy.typing as npt
 from edge_app.contracts import Array, Chunk, Float64Array, StreamInfo, Window
 from edge_app.errors import ConfigError
 
+MAX_RATE_ERROR = 0.02
+"""Windows whose samples span this much more or less time than the nominal rate says are marked."""
 MAX_GAP_WINDOWS = 120
 """An hour of 30-s epochs: longer silences start a new grid instead of a list of empty windows."""
 
@@ -61,6 +63,7 @@ class WindowingCounts:
         missing_samples: samples that never came, from the lengths of the gaps.
         discontinuities: times the grid had to start again.
         abandoned_samples: samples of unfinished windows given up at a discontinuity.
+        off_rate: windows whose samples did not come at the nominal rate.
     """
 
     windows: int = 0
@@ -68,6 +71,7 @@ class WindowingCounts:
     missing_samples: int = 0
     discontinuities: int = 0
     abandoned_samples: int = 0
+    off_rate: int = 0
 
 
 class Windower(Protocol):
@@ -77,6 +81,9 @@ class Windower(Protocol):
 
     def push(self, chunk: Chunk) -> list[Window]:
         """Take a chunk, return the windows that it completes, oldest first."""
+
+    def flush(self) -> list[Window]:
+        """Return complete windows not yet returned: the stream has ended."""
 
 
 class SlidingWindows:
@@ -104,6 +111,10 @@ class SlidingWindows:
         self._hop = hop_samples
         self._gap_step_s = 1.5 / info.rate_hz + info.jitter_s
         self._back_step_s = -(0.5 / info.rate_hz + info.jitter_s)
+        self._span_s = (length_samples - 1) / info.rate_hz
+        self._span_tolerance_s = (
+            MAX_RATE_ERROR * self._span_s + 2.0 * info.jitter_s + 0.5 / info.rate_hz
+        )
         self._max_gap_s = MAX_GAP_WINDOWS * length_samples / info.rate_hz
         self._pending: list[Chunk] = []  # as they came, not yet looked at
         self._n_pending = 0
@@ -140,6 +151,10 @@ class SlidingWindows:
             return []
         return self._take_pending()
 
+    def flush(self) -> list[Window]:
+        """Return complete windows not yet returned: the stream has ended."""
+        return self._take_pending() if self._pending else []
+
     def _take_pending(self) -> list[Window]:
         pending, self._pending, self._n_pending = self._pending, [], 0
         times_s = np.concatenate([chunk.times_s for chunk in pending])
@@ -164,7 +179,8 @@ class SlidingWindows:
             self._append([times_s[start:]], [samples[start:]])
             windows += self._cut()
         lacking = self._length - self._times_s.shape[0]
-        self._due_s = newest_s + (lacking - 0.5) / self._rate_hz
+        # A little early: a fast clock and a gap together complete a window before its nominal end.
+        self._due_s = newest_s + (lacking * (1.0 - MAX_RATE_ERROR) - 1.0) / self._rate_hz
         return windows
 
     def _bridge(self, resumed_s: float, step_s: float, like: Array) -> None:
@@ -229,6 +245,9 @@ class SlidingWindows:
             missing_fraction = float(missing.mean())
             invalid_fraction = float((unusable & ~missing).mean())
         start_s = float(self._times_s[part.start])
+        span_s = float(self._times_s[part.stop - 1]) - start_s
+        off_rate = abs(span_s - self._span_s) > self._span_tolerance_s
+        self.counts.off_rate += off_rate
         window = Window(
             index=self._index,
             start_s=start_s,
@@ -237,6 +256,7 @@ class SlidingWindows:
             samples=samples,
             missing_fraction=missing_fraction,
             invalid_fraction=invalid_fraction,
+            off_rate=off_rate,
             discontinuity=self._jumped,
         )
         self._index += 1
@@ -269,7 +289,7 @@ class SingleFrames:
         """
         windows = []
         for position, time_s in enumerate(chunk.times_s.tolist()):
-            jumped = time_s <= self._last_s
+            jumped = time_s < self._last_s
             if jumped:
                 self.counts.discontinuities += 1
                 self._index = 0
@@ -289,3 +309,7 @@ class SingleFrames:
             self._last_s = time_s
         self.counts.windows += len(windows)
         return windows
+
+    def flush(self) -> list[Window]:
+        """Return nothing: a frame is a window at once."""
+        return []

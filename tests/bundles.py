@@ -146,6 +146,7 @@ _CONDITIONING = {
         "max_missing_fraction": 0.2,
         "flat_below_uv": 0.5,
         "clipped_above_fraction": 0.05,
+        "max_abs_uv": 1000.0,
     },
     "frailty": {
         "kind": "gait_window",

@@ -67,8 +67,11 @@ class EchoTask:
         window, self._open = self._open, None
         return [] if window is None else [self._say(window, final=True)]
 
-    def reset(self) -> None:
-        self.calls.append("reset")
+    def forget(self) -> None:
+        self.calls.append("forget")
+
+    def adopt(self, info: StreamInfo) -> None:
+        self.calls.append(f"adopt {info.name}")
 
     def _say(self, window: Window, *, final: bool) -> Prediction:
         return Prediction(

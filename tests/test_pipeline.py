@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
 import pytest
 
-from edge_app.contracts import Prediction, StreamInfo
+from edge_app.contracts import Chunk, Prediction, StreamInfo
 from edge_app.errors import SinkError, SourceLostError, SourceNotFoundError
 from edge_app.health import StreamHealth
 from edge_app.pipeline import Pipeline
@@ -54,7 +55,7 @@ async def test_windows_become_predictions_in_order_and_the_end_is_finished() -> 
 async def test_a_jump_finishes_and_resets_before_the_next_window() -> None:
     pipeline, task, health, _ = build(ScriptedSource(seconds(5, 6), seconds(0, 1)))
     await pipeline.run()
-    assert task.calls == ["push 50", "finish", "reset", "push 0", "finish"]
+    assert task.calls == ["push 50", "finish", "forget", "push 0", "finish"]
     assert health.discontinuities == 1
 
 
@@ -111,6 +112,24 @@ async def test_a_sink_that_fails_while_finishing_still_closes_the_source() -> No
     with pytest.raises(SinkError):
         await Pipeline(source, prepare, emit, health, clock=None).run()
     assert source.closed == 1
+
+
+async def test_what_the_end_leaves_complete_is_still_said() -> None:
+    """A fast clock and a gap: the window is complete early, and nothing follows."""
+    kept = np.r_[0:4, 6:10]
+    chunk = Chunk(kept / 10.3, np.zeros((8, 1), np.float32))
+    pieces = [Chunk(chunk.times_s[i : i + 1], chunk.samples[i : i + 1]) for i in range(8)]
+    pipeline, _, health, said = build(ScriptedSource(*pieces))
+    await pipeline.run()
+    assert [p.final for p in said] == [False, True]
+    assert (health.windows, health.gaps, health.missing_samples) == (1, 1, 2)
+
+
+async def test_a_gap_in_the_unfinished_window_is_counted() -> None:
+    pipeline, _, health, _ = build(ScriptedSource(seconds(0, 1), seconds(1.4, 1.6), LOST))
+    with pytest.raises(SourceLostError):
+        await pipeline.run()
+    assert (health.windows, health.gaps, health.missing_samples) == (1, 1, 4)
 
 
 async def test_counts_go_on_over_restarts() -> None:

@@ -72,6 +72,7 @@ def test_a_changed_mind_is_a_revision(tmp_path: Path) -> None:
     [
         (lambda x: np.zeros_like(x), AbstainReason.FLAT),
         (lambda x: np.clip(x * 100, -50, 50), AbstainReason.CLIPPED),
+        (lambda x: x + 2000 * (np.arange(3000)[:, None] % 400 == 7), AbstainReason.ARTEFACT),
         (lambda x: np.where(np.arange(3000)[:, None] < 700, np.nan, x), AbstainReason.NOT_FINITE),
     ],
 )
@@ -97,6 +98,35 @@ def test_a_gap_of_a_fifth_is_bridged_and_more_is_unknown(tmp_path: Path) -> None
         (said,) = task.push(window)
         assert said.label == label
         assert said.quality == pytest.approx(1 - lost / 3000)
+
+
+def test_a_short_artefact_is_bridged_and_lowers_the_quality(tmp_path: Path) -> None:
+    signal = 2 + (epoch(0) / 10)  # so small a ripple that a bridged second hardly moves the mean
+    signal[1510:1520] += 1e6
+    (said, _) = run_sleep(tmp_path, signal)
+    assert said.label == "N2"
+    assert said.quality == pytest.approx(29 / 30)
+
+
+def test_samples_at_half_the_nominal_rate_get_no_stage(tmp_path: Path) -> None:
+    bundle = load_bundle(write_bundle(tmp_path, "sleep"))
+    jittery = dataclasses.replace(EEG, jitter_s=0.02)
+    windower = build_windower(fit_stream(bundle.manifest, jittery), jittery)
+    (window,) = windower.push(Chunk(np.arange(3000) / 50.0, epoch(2)))
+    (said,) = SleepTask(bundle, jittery).push(window)
+    assert (said.label, said.abstained) == (None, AbstainReason.RATE)
+
+
+def test_a_stream_opened_anew_brings_its_own_origin(tmp_path: Path) -> None:
+    """A simulator in place of a lost headset must not be taken for the patient."""
+    bundle = load_bundle(write_bundle(tmp_path, "frailty"))
+    task = FrailtyTask(bundle, FOOT)
+    windower = build_windower(fit_stream(bundle.manifest, FOOT), FOOT)
+    windows = windower.push(Chunk(np.arange(400) / 100.0, walk(400)))
+    assert not task.push(windows[0])[0].simulated
+    task.adopt(dataclasses.replace(FOOT, simulated=True))
+    assert task.push(windows[1])[0].simulated
+    assert task.push(windows[1])[0].probabilities  # the evidence stayed
 
 
 @pytest.mark.parametrize("rate_hz", [50.0, 256.0])
@@ -210,6 +240,7 @@ def test_a_standing_foot_is_not_walking_and_leaves_the_evidence_alone(tmp_path: 
         (dataclasses.replace(EEG, channels=("a", "b"), units=("uV", "uV")), "sleep"),
         (dataclasses.replace(FOOT, channels=tuple(reversed(IMU))), "frailty"),
         (dataclasses.replace(FOOT, rate_hz=62.5), "frailty"),
+        (dataclasses.replace(EEG, rate_hz=1.0), "sleep"),
     ],
 )
 def test_a_stream_that_does_not_fit_is_refused(tmp_path: Path, info: StreamInfo, task: str) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_app.contracts import Chunk, StreamInfo, Window
-from edge_app.errors import ConfigError, ContractError
+from edge_app.errors import ConfigError, ContractError, PacketError
 from edge_app.windowing import MAX_GAP_WINDOWS, SingleFrames, SlidingWindows, n_samples
 
 RATE_HZ = 100.0
@@ -40,7 +40,7 @@ def cut(
         stop = min(start + size, len(times_s))
         windows += windower.push(Chunk(times_s[start:stop].copy(), samples[start:stop].copy()))
         start, turn = stop, turn + 1
-    return windows, windower
+    return windows + windower.flush(), windower
 
 
 def same(left: list[Window], right: list[Window]) -> None:
@@ -54,7 +54,7 @@ def same(left: list[Window], right: list[Window]) -> None:
             b.missing_fraction,
             b.invalid_fraction,
         )
-        assert a.discontinuity == b.discontinuity
+        assert (a.discontinuity, a.off_rate) == (b.discontinuity, b.off_rate)
 
 
 @pytest.mark.parametrize(
@@ -181,12 +181,22 @@ def test_a_window_comes_with_the_chunk_that_completes_it_even_after_a_gap() -> N
     lost=st.lists(st.integers(1, 398), max_size=40, unique=True),
     jump_at=st.one_of(st.none(), st.integers(1, 300)),
     sizes=st.lists(st.integers(1, 90), min_size=1, max_size=12),
+    clock=st.floats(0.9, 1.1),
+    n=st.integers(380, 400),
+    jitter_seed=st.one_of(st.none(), st.integers(0, 99)),
 )
 def test_any_chunking_gives_the_same_windows(
-    lost: list[int], jump_at: int | None, sizes: list[int]
+    lost: list[int],
+    jump_at: int | None,
+    sizes: list[int],
+    clock: float,
+    n: int,
+    jitter_seed: int | None,
 ) -> None:
-    kept = [i for i in range(400) if i not in set(lost)]
-    times_s = np.arange(400)[kept] / RATE_HZ
+    kept = [i for i in range(n) if i not in set(lost)]
+    times_s = np.arange(n)[kept] / RATE_HZ * clock
+    if jitter_seed is not None:
+        times_s += np.random.default_rng(jitter_seed).uniform(0, 0.012, len(kept))
     if jump_at is not None:
         times_s[jump_at:] -= 1.0
     samples = counting(400)[kept]
@@ -194,6 +204,28 @@ def test_any_chunking_gives_the_same_windows(
     parts, second = cut(times_s, samples, sizes)
     same(whole, parts)
     assert first.counts == second.counts
+
+
+@pytest.mark.parametrize(
+    ("keep_every", "repeat", "off"), [(1, 1, False), (2, 1, True), (1, 2, True)]
+)
+def test_samples_at_another_rate_than_the_nominal_are_told(
+    keep_every: int, repeat: int, off: bool
+) -> None:
+    """Every other sample lost, or each sent twice, hides in the jitter of single steps."""
+    times_s = np.repeat(np.arange(0, 1000, keep_every) / RATE_HZ, repeat)
+    windows, windower = cut(
+        times_s, counting(len(times_s)), [10], length=200, hop=200, jitter_s=0.02
+    )
+    assert windows
+    assert {window.off_rate for window in windows} == {off}
+    assert windower.counts.off_rate == (len(windows) if off else 0)
+
+
+def test_a_stamp_that_is_no_number_is_a_fault_of_the_packet() -> None:
+    for bad in (np.nan, np.inf):
+        with pytest.raises(PacketError, match="finite"):
+            Chunk(np.array([0.0, bad]), counting(2))
 
 
 def test_frames_are_windows_of_one_each() -> None:

@@ -66,6 +66,7 @@ class EegConditioning(_Part):
     max_missing_fraction: Fraction
     flat_below_uv: Positive
     clipped_above_fraction: Fraction
+    max_abs_uv: Positive = Field(description="No EEG is farther from the epoch's median.")
 
 
 class GaitConditioning(_Part):

@@ -61,10 +61,15 @@ class EmotionTask:
         """Return nothing: every frame's answer is final at once."""
         return []
 
-    def reset(self) -> None:
+    def forget(self) -> None:
         """Forget the past frames."""
         self._smoother.reset()
         self._hysteresis.reset()
+
+    def adopt(self, info: StreamInfo) -> None:
+        """Go on with the camera opened anew."""
+        self._info = info
+        self.forget()
 
     def _prediction(
         self,

@@ -14,7 +14,7 @@ from edge_app.inference.bundle import Bundle
 from edge_app.inference.manifest import GaitConditioning
 from edge_app.preprocess.gait import condition_gait
 from edge_app.rolling import Evidence, Hysteresis
-from edge_app.tasks.protocol import conditioning_of, labelled
+from edge_app.tasks.protocol import conditioning_of, labelled, spoilt_by
 
 
 class FrailtyTask:
@@ -47,17 +47,17 @@ class FrailtyTask:
     def push(self, window: Window) -> list[Prediction]:
         """Take the next window; return the estimate so far, or why there is none."""
         conditioning = self._conditioning
-        gait = condition_gait(
+        reason = spoilt_by(window, conditioning.max_missing_fraction)
+        if reason is not None:
+            return [self._prediction(window, None, None, reason)]
+        walking = condition_gait(
             window.samples,
             length_samples=self._length_samples,
-            missing_fraction=window.missing_fraction,
-            invalid_fraction=window.invalid_fraction,
-            max_missing_fraction=conditioning.max_missing_fraction,
             min_gyr_rms_radps=conditioning.min_gyr_rms_radps,
         )
-        if gait.samples is None:
-            return [self._prediction(window, None, None, gait.quality, gait.reason)]
-        signal = np.ascontiguousarray(gait.samples.T[None])  # (1, 6, samples)
+        if walking is None:
+            return [self._prediction(window, None, None, AbstainReason.NOT_WALKING)]
+        signal = np.ascontiguousarray(walking.T[None])  # (1, 6, samples)
         outputs = self._bundle.runners["model"].run({"imu": signal})
         window_probabilities = outputs["probabilities"][0].astype(np.float64)
         probabilities = self._evidence.add(window_probabilities, self._hop_s)
@@ -65,21 +65,26 @@ class FrailtyTask:
         reason = None if label else AbstainReason.LOW_CONFIDENCE
         if self._evidence.seconds_s < self._min_evidence_s:
             label, reason = None, AbstainReason.INSUFFICIENT_WALKING
-        return [self._prediction(window, label, probabilities, gait.quality, reason)]
+        return [self._prediction(window, label, probabilities, reason)]
 
     def finish(self) -> list[Prediction]:
         """Return nothing: every window's answer is final at once."""
         return []
 
-    def reset(self) -> None:
+    def forget(self) -> None:
         """Keep the person's evidence: a jump of the clock does not change who wears the sensor."""
+        self._hysteresis.reset()
+
+    def adopt(self, info: StreamInfo) -> None:
+        """Go on with the sensor opened anew: the same person, so the evidence stays."""
+        self._info = info
+        self.forget()
 
     def _prediction(
         self,
         window: Window,
         label: str | None,
         probabilities: Float64Array | None,
-        quality: float,
         reason: AbstainReason | None,
     ) -> Prediction:
         return Prediction(
@@ -90,7 +95,7 @@ class FrailtyTask:
             end_s=window.end_s,
             label=label,
             probabilities=() if probabilities is None else labelled(self._labels, probabilities),
-            quality=quality,
+            quality=window.usable_fraction,
             abstained=reason,
             final=True,
             revision=0,

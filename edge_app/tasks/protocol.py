@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from edge_app.contracts import Float64Array, Prediction, StreamInfo, Window
+from edge_app.contracts import AbstainReason, Float64Array, Prediction, StreamInfo, Window
 from edge_app.errors import ConfigError, ManifestError
 from edge_app.inference.manifest import (
     EegConditioning,
@@ -14,6 +15,11 @@ from edge_app.inference.manifest import (
     Manifest,
 )
 from edge_app.windowing import SingleFrames, SlidingWindows, Windower, n_samples
+
+logger = logging.getLogger(__name__)
+
+MIN_RATE_SHARE = 0.5
+"""A slower stream than this share of the model's rate is refused instead of being stretched."""
 
 Conditioning = TypeVar("Conditioning", FaceConditioning, EegConditioning, GaitConditioning)
 
@@ -27,8 +33,11 @@ class Task(Protocol):
     def finish(self) -> list[Prediction]:
         """Return what was still open, now final: the stream has ended or jumped."""
 
-    def reset(self) -> None:
-        """Forget the past: the next window has nothing to do with the last."""
+    def forget(self) -> None:
+        """Forget the past signal: the next window does not follow the last one."""
+
+    def adopt(self, info: StreamInfo) -> None:
+        """Go on with the stream opened anew, maybe by another device; forgets the past signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +81,40 @@ def fit_stream(manifest: Manifest, info: StreamInfo) -> StreamWindow:
         )
     if spec.rate_hz is None:
         return StreamWindow(1, 1)
+    if info.rate_hz < MIN_RATE_SHARE * spec.rate_hz:
+        raise ConfigError(
+            f"the stream is too slow for the {manifest.task} model {manifest.name}",
+            source=info.name,
+            expected=f"at least {MIN_RATE_SHARE * spec.rate_hz:g} Hz",
+            got=f"{info.rate_hz:g} Hz",
+            next_step="Use a faster sensor, or a model trained at this rate",
+        )
+    if info.rate_hz < spec.rate_hz:
+        logger.warning(
+            "%s comes at %g Hz, the model was trained at %g Hz: what is faster is missing to it",
+            info.name,
+            info.rate_hz,
+            spec.rate_hz,
+        )
     return StreamWindow(
         n_samples(manifest.window.length_samples / spec.rate_hz, info.rate_hz),
         n_samples(manifest.window.hop_samples / spec.rate_hz, info.rate_hz),
     )
+
+
+def spoilt_by(window: Window, max_missing_fraction: float) -> AbstainReason | None:
+    """Return why a window's samples cannot be used whatever they show, or None.
+
+    Args:
+        window: of a signal.
+        max_missing_fraction: share of missing or invalid samples that the model takes.
+    """
+    if window.off_rate:
+        return AbstainReason.RATE
+    if window.missing_fraction + window.invalid_fraction <= max_missing_fraction:
+        return None
+    gap = window.missing_fraction >= window.invalid_fraction
+    return AbstainReason.GAP if gap else AbstainReason.NOT_FINITE
 
 
 def conditioning_of(manifest: Manifest, kind: type[Conditioning]) -> Conditioning:

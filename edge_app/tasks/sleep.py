@@ -27,7 +27,7 @@ from edge_app.inference.bundle import Bundle
 from edge_app.inference.manifest import EegConditioning
 from edge_app.preprocess.eeg import EegEpoch, condition_epoch
 from edge_app.rolling import normalised
-from edge_app.tasks.protocol import conditioning_of, labelled
+from edge_app.tasks.protocol import conditioning_of, labelled, spoilt_by
 
 
 @dataclass(slots=True)
@@ -75,27 +75,37 @@ class SleepTask:
 
     def push(self, window: Window) -> list[Prediction]:
         """Take the next epoch; return final answers of older ones, then this one's provisional."""
-        conditioning = self._conditioning
+        self._epochs.append(self._encode(window, self._condition(window)))
+        self._decide()
+        return self._speak(ended=False)
+
+    def _condition(self, window: Window) -> EegEpoch:
+        conditioning, usable = self._conditioning, window.usable_fraction
+        reason = spoilt_by(window, conditioning.max_missing_fraction)
+        if reason is not None:
+            return EegEpoch(None, usable, reason)
         conditioned = condition_epoch(
             window.samples,
             length_samples=self._epoch_samples,
-            missing_fraction=window.missing_fraction,
-            invalid_fraction=window.invalid_fraction,
-            max_missing_fraction=conditioning.max_missing_fraction,
             flat_below_uv=conditioning.flat_below_uv,
             clipped_above_fraction=conditioning.clipped_above_fraction,
+            max_abs_uv=conditioning.max_abs_uv,
+            max_artefact_fraction=conditioning.max_missing_fraction,
         )
-        self._epochs.append(self._encode(window, conditioned))
-        self._decide()
-        return self._speak(ended=False)
+        return EegEpoch(conditioned.samples, conditioned.quality * usable, conditioned.reason)
 
     def finish(self) -> list[Prediction]:
         """Return the open epochs' answers as final ones: no context will come any more."""
         return self._speak(ended=True)
 
-    def reset(self) -> None:
+    def forget(self) -> None:
         """Forget all epochs."""
         self._epochs.clear()
+
+    def adopt(self, info: StreamInfo) -> None:
+        """Go on with the EEG opened anew."""
+        self._info = info
+        self.forget()
 
     def _encode(self, window: Window, conditioned: EegEpoch) -> _Epoch:
         features = None

@@ -64,12 +64,10 @@ def walking_windows(person: Person, *, duration_s: float, seed: int) -> Float32A
         window = condition_gait(
             samples[rows],
             length_samples=WINDOW.length_samples,
-            missing_fraction=0.0,
-            invalid_fraction=0.0,
-            **CONDITIONING.model_dump(exclude={"kind"}),
+            min_gyr_rms_radps=CONDITIONING.min_gyr_rms_radps,
         )
-        if window.samples is not None:
-            kept.append(window.samples.T)
+        if window is not None:
+            kept.append(window.T)
     if not kept:
         return np.zeros((0, len(IMU_CHANNELS), WINDOW.length_samples), dtype=np.float32)
     return np.stack(kept)

@@ -157,8 +157,8 @@ class FrailtyExperiment(Experiment):
             conditioning=CONDITIONING,
             rolling=RollingSpec(
                 time_constant_s=None,
-                enter_probability=0.0,
-                leave_probability=0.0,
+                enter_probability=0.4,
+                leave_probability=0.4,
                 min_dwell_s=0.0,
                 lookahead_windows=0,
                 min_evidence_s=30.0,
