@@ -15,7 +15,7 @@ from edge_app.errors import DatasetError  # noqa: E402
 from edge_app.inference.bundle import Bundle, load_bundle, require_golden  # noqa: E402
 from edge_app.tasks.sleep import SleepTask  # noqa: E402
 from trainer.datasets.sleepedf_bandpower import Night, load_nights  # noqa: E402
-from trainer.experiment import IGNORE, Split  # noqa: E402
+from trainer.experiment import Split  # noqa: E402
 from trainer.experiments.sleep import SleepExperiment, SleepOptions  # noqa: E402
 from trainer.experiments.sleep_windows import (  # noqa: E402
     LENGTH,
@@ -24,6 +24,7 @@ from trainer.experiments.sleep_windows import (  # noqa: E402
     training_split,
 )
 from trainer.features.welch import BANDS_HZ, WelchFeatures  # noqa: E402
+from trainer.metrics import IGNORE  # noqa: E402
 from trainer.models.sleep_gru import SleepGru  # noqa: E402
 from trainer.recipe import RECIPES_DIR, load_recipe  # noqa: E402
 

@@ -17,9 +17,9 @@ from rich.console import Console  # noqa: E402
 from edge_app.errors import DatasetError, TrainingError  # noqa: E402
 from tests.toy_experiment import ToyExperiment, ToyOptions  # noqa: E402
 from trainer.ema import Ema  # noqa: E402
-from trainer.experiment import IGNORE  # noqa: E402
 from trainer.fit import cross_entropy, fit, learning_rate  # noqa: E402
 from trainer.learning_curve import Row, best_row  # noqa: E402
+from trainer.metrics import IGNORE  # noqa: E402
 from trainer.provenance import Provenance  # noqa: E402
 from trainer.recipe import FitOptions, Recipe  # noqa: E402
 from trainer.run_dir import RunDir  # noqa: E402

@@ -13,8 +13,11 @@ pytestmark = pytest.mark.torch
 
 from edge_app.errors import DatasetError, TrainingError  # noqa: E402
 from trainer.calibrate import Calibrated, fit_temperature  # noqa: E402
-from trainer.experiment import IGNORE  # noqa: E402
-from trainer.metrics import expected_calibration_error, score  # noqa: E402
+from trainer.metrics import (  # noqa: E402
+    IGNORE,
+    expected_calibration_error,
+    score,
+)
 
 LABELS = ("W", "N1", "N2", "N3", "R")
 

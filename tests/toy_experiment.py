@@ -18,7 +18,8 @@ from edge_app.inference.manifest import (
     WindowSpec,
 )
 from trainer.calibrate import Calibrated
-from trainer.experiment import IGNORE, BundleParts, Experiment, ExperimentOptions, Graph, Split
+from trainer.experiment import BundleParts, Experiment, ExperimentOptions, Graph, Split
+from trainer.metrics import IGNORE
 
 LABELS = ("low", "middle", "high")
 FEATURES = 6

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edge_app.errors import TrainingError
-from trainer.experiment import IGNORE
+from trainer.metrics import IGNORE
 
 LOW, HIGH = 0.05, 20.0
 """A temperature outside is no calibration but a broken model."""

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,15 +28,10 @@ from edge_app.inference.manifest import (
     StreamSpec,
     WindowSpec,
 )
+from trainer.metrics import Scores
 
 RunGraph = Callable[[str, dict[str, npt.NDArray[Any]]], dict[str, npt.NDArray[Any]]]
 """Run one exported graph in ONNX Runtime: role and named inputs (leading 1) to named outputs."""
-
-if TYPE_CHECKING:
-    from trainer.metrics import Scores
-
-IGNORE = -1
-"""Target of an example that has no label: it counts in no loss and no metric."""
 
 
 @dataclass(frozen=True, slots=True)

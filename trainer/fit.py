@@ -21,8 +21,9 @@ from torch.nn import functional
 from edge_app.errors import TrainingError
 from trainer import metrics
 from trainer.ema import Ema
-from trainer.experiment import IGNORE, Split
+from trainer.experiment import Split
 from trainer.learning_curve import Row
+from trainer.metrics import IGNORE
 from trainer.progress import PassProgress
 from trainer.recipe import FitOptions, Recipe
 from trainer.run_dir import RunDir

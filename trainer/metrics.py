@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_app.errors import DatasetError
-from trainer.experiment import IGNORE
 
+IGNORE = -1
+"""Target of an example that has no label: it counts in no loss and no metric."""
 ECE_BINS = 15
 """Guo et al. 2017, arXiv 1706.04599: equal-width bins of the largest probability."""
 

@@ -13,7 +13,7 @@ from edge_app.inference.bundle import Bundle
 from edge_app.inference.manifest import FaceConditioning
 from edge_app.preprocess.face import FaceDetector, crop_face, primary_face
 from edge_app.rolling import Hysteresis, LogSmoother
-from edge_app.tasks.protocol import conditioning_of, labelled
+from edge_app.tasks.protocol import conditioning_of, settled
 
 
 class EmotionTask:
@@ -47,7 +47,7 @@ class EmotionTask:
         box = primary_face(self._detector.detect(frame), min_face_px=conditioning.min_face_px)
         if box is None:
             self._hysteresis.reset()
-            return [self._prediction(window, None, None, 0.0, AbstainReason.NO_FACE)]
+            return self._say(window, None, None, 0.0, AbstainReason.NO_FACE)
         face = crop_face(frame, box, size_px=conditioning.size_px, margin=conditioning.margin)
         outputs = self._bundle.runners["model"].run({"face": face[None, None]})
         frame_probabilities = outputs["probabilities"][0].astype(np.float64)
@@ -55,7 +55,7 @@ class EmotionTask:
         label = self._hysteresis.update(window.end_s, probabilities)
         quality = min(1.0, box.size_px / (2.0 * conditioning.size_px))
         reason = None if label else AbstainReason.LOW_CONFIDENCE
-        return [self._prediction(window, label, probabilities, quality, reason)]
+        return self._say(window, label, probabilities, quality, reason)
 
     def finish(self) -> list[Prediction]:
         """Return nothing: every frame's answer is final at once."""
@@ -71,26 +71,21 @@ class EmotionTask:
         self._info = info
         self.forget()
 
-    def _prediction(
+    def _say(
         self,
         window: Window,
         label: str | None,
         probabilities: Float64Array | None,
         quality: float,
-        reason: AbstainReason | None,
-    ) -> Prediction:
-        return Prediction(
-            task="emotion",
-            stream=self._info.name,
-            time_s=window.end_s,
-            start_s=window.start_s,
-            end_s=window.end_s,
+        abstained: AbstainReason | None,
+    ) -> list[Prediction]:
+        said = settled(
+            self._bundle,
+            self._info,
+            window,
             label=label,
-            probabilities=() if probabilities is None else labelled(self._labels, probabilities),
+            probabilities=probabilities,
             quality=quality,
-            abstained=reason,
-            final=True,
-            revision=0,
-            model=self._bundle.model_id,
-            simulated=self._info.simulated,
+            abstained=abstained,
         )
+        return [said]

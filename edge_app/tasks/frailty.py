@@ -14,7 +14,7 @@ from edge_app.inference.bundle import Bundle
 from edge_app.inference.manifest import GaitConditioning
 from edge_app.preprocess.gait import condition_gait
 from edge_app.rolling import Evidence, Hysteresis
-from edge_app.tasks.protocol import conditioning_of, labelled, spoilt_by
+from edge_app.tasks.protocol import conditioning_of, settled, spoilt_by
 
 
 class FrailtyTask:
@@ -49,14 +49,14 @@ class FrailtyTask:
         conditioning = self._conditioning
         reason = spoilt_by(window, conditioning.max_missing_fraction)
         if reason is not None:
-            return [self._prediction(window, None, None, reason)]
+            return self._say(window, None, None, reason)
         walking = condition_gait(
             window.samples,
             length_samples=self._length_samples,
             min_gyr_rms_radps=conditioning.min_gyr_rms_radps,
         )
         if walking is None:
-            return [self._prediction(window, None, None, AbstainReason.NOT_WALKING)]
+            return self._say(window, None, None, AbstainReason.NOT_WALKING)
         signal = np.ascontiguousarray(walking.T[None])  # (1, 6, samples)
         outputs = self._bundle.runners["model"].run({"imu": signal})
         window_probabilities = outputs["probabilities"][0].astype(np.float64)
@@ -65,7 +65,7 @@ class FrailtyTask:
         reason = None if label else AbstainReason.LOW_CONFIDENCE
         if self._evidence.seconds_s < self._min_evidence_s:
             label, reason = None, AbstainReason.INSUFFICIENT_WALKING
-        return [self._prediction(window, label, probabilities, reason)]
+        return self._say(window, label, probabilities, reason)
 
     def finish(self) -> list[Prediction]:
         """Return nothing: every window's answer is final at once."""
@@ -80,25 +80,20 @@ class FrailtyTask:
         self._info = info
         self.forget()
 
-    def _prediction(
+    def _say(
         self,
         window: Window,
         label: str | None,
         probabilities: Float64Array | None,
-        reason: AbstainReason | None,
-    ) -> Prediction:
-        return Prediction(
-            task="frailty",
-            stream=self._info.name,
-            time_s=window.end_s,
-            start_s=window.start_s,
-            end_s=window.end_s,
+        abstained: AbstainReason | None,
+    ) -> list[Prediction]:
+        said = settled(
+            self._bundle,
+            self._info,
+            window,
             label=label,
-            probabilities=() if probabilities is None else labelled(self._labels, probabilities),
+            probabilities=probabilities,
             quality=window.usable_fraction,
-            abstained=reason,
-            final=True,
-            revision=0,
-            model=self._bundle.model_id,
-            simulated=self._info.simulated,
+            abstained=abstained,
         )
+        return [said]

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from edge_app.contracts import AbstainReason, Float64Array, Prediction, StreamInfo, Window
 from edge_app.errors import ConfigError, ManifestError
+from edge_app.inference.bundle import Bundle
 from edge_app.inference.manifest import (
     EegConditioning,
     FaceConditioning,
@@ -140,6 +141,45 @@ def build_windower(window: StreamWindow, info: StreamInfo) -> Windower:
         return SingleFrames(info)
     return SlidingWindows(
         info, length_samples=window.length_samples, hop_samples=window.hop_samples
+    )
+
+
+def settled(
+    bundle: Bundle,
+    info: StreamInfo,
+    window: Window,
+    *,
+    label: str | None,
+    probabilities: Float64Array | None,
+    quality: float,
+    abstained: AbstainReason | None,
+) -> Prediction:
+    """Return a prediction about a window that is final at once.
+
+    Args:
+        bundle: the model.
+        info: the stream.
+        window: what it speaks of; its end is also the end of the data used.
+        label: the answer, or None.
+        probabilities: (n_labels,) in the manifest's order; None: nothing is known.
+        quality: of the signal, 0 to 1.
+        abstained: why there is no label, or None.
+    """
+    labels = bundle.manifest.labels
+    return Prediction(
+        task=bundle.manifest.task,
+        stream=info.name,
+        time_s=window.end_s,
+        start_s=window.start_s,
+        end_s=window.end_s,
+        label=label,
+        probabilities=() if probabilities is None else labelled(labels, probabilities),
+        quality=quality,
+        abstained=abstained,
+        final=True,
+        revision=0,
+        model=bundle.model_id,
+        simulated=info.simulated,
     )
 
 

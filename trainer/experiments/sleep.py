@@ -23,15 +23,7 @@ from edge_app.inference.manifest import (
 )
 from trainer.calibrate import Calibrated
 from trainer.datasets.sleepedf_bandpower import STAGES, SUBJECTS, load_nights
-from trainer.experiment import (
-    IGNORE,
-    BundleParts,
-    Experiment,
-    ExperimentOptions,
-    Graph,
-    RunGraph,
-    Split,
-)
+from trainer.experiment import BundleParts, Experiment, ExperimentOptions, Graph, RunGraph, Split
 from trainer.experiments.sleep_golden import simulated_epochs, simulated_features
 from trainer.experiments.sleep_windows import (
     LOOKAHEAD,
@@ -40,6 +32,7 @@ from trainer.experiments.sleep_windows import (
     training_split,
 )
 from trainer.features.welch import FEATURES, WelchFeatures
+from trainer.metrics import IGNORE
 from trainer.models.sleep_gru import SleepGru
 
 RATE_HZ = 100.0

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import torch
 
 from trainer.datasets.sleepedf_bandpower import Night
-from trainer.experiment import IGNORE, Split
+from trainer.experiment import Split
+from trainer.metrics import IGNORE
 
 LENGTH = 20
 """Epochs that the sequence model sees: ten minutes."""
