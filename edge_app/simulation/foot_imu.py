@@ -4,7 +4,7 @@ Stride times and lengths follow a first-order autoregression with the mean and s
 the GSTRIDE register (CC BY 4.0, doi 10.5281/zenodo.8003441; Garcia-Villamil et al., Scientific
 Data 2023, doi 10.1038/s41597-023-02428-0); phases, angles and clearance are that row's. What does
 not come from the row (mounting, bias, noise, bout lengths) is drawn independently of it, or it
-would become the label. Axes as in the recordings of the IPOL set (doi in README): sensor on the
+would become the label. Axes as in the recordings of the IPOL set (source in README): sensor on the
 instep, x back and up the shin, y to the right, z up; the swing turns about y, toe up positive.
 """
 
