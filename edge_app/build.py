@@ -98,6 +98,7 @@ def build_source(config: StreamConfig, task: str, clock: Clock) -> Source:
             jitter_s=given.jitter_s,
             resolve_timeout_s=given.resolve_timeout_s,
             stale_after_s=given.stale_after_s,
+            session=given.session,
         )
     return _simulated(config.name, given, clock)
 
@@ -110,7 +111,7 @@ def _simulated(name: str, given: SimulatedConfig, clock: Clock) -> Source:
     if given.transport == "lsl":
         from edge_app.loopback import LslLoopbackSource
 
-        return LslLoopbackSource(name=name, sensor=sensor, clock=clock)
+        return LslLoopbackSource(name=name, sensor=sensor)
     return sensor
 
 
@@ -175,4 +176,5 @@ def build_job(
             on_open=on_open,
         )
 
-    return StreamJob(health, pipeline)
+    # A file that is missing or damaged does not mend itself.
+    return StreamJob(health, pipeline, retry_source_errors=live)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from edge_app.build import build_source
 from edge_app.clock import MonotonicClock
-from edge_app.config import DeviceConfig, JsonlConfig, StreamConfig, load_config
+from edge_app.config import JsonlConfig, StreamConfig, load_config
 from edge_app.contracts import StreamInfo
 from edge_app.errors import EdgeAppError, SourceLostError
 from edge_app.inference.bundle import Bundle, load_bundle, replay_golden
 from edge_app.preprocess.face import HaarDetector, YuNetDetector
-from edge_app.sinks.jsonl import make_writable_dir
+from edge_app.sinks.files import make_writable_dir
 from edge_app.tasks.protocol import fit_stream
 
 FIRST_CHUNK_WITHIN_S = 5.0
@@ -42,6 +42,15 @@ def _failure(subject: str, error: EdgeAppError) -> Finding:
     return Finding(subject, False, without_step, error.next_step)
 
 
+def _load(path: Path) -> tuple[Bundle | None, Finding]:
+    subject = f"bundle {path.name}"
+    try:
+        bundle = load_bundle(path)
+    except EdgeAppError as error:
+        return None, _failure(subject, error)
+    return bundle, Finding(subject, True, f"{bundle.model_id}, all hashes right")
+
+
 def check_bundle(path: Path) -> Iterator[Finding]:
     """Verify one bundle: manifest, hashes, graphs, and parity with its golden outputs.
 
@@ -51,9 +60,14 @@ def check_bundle(path: Path) -> Iterator[Finding]:
     Yields:
         One finding for the files and one for each golden output.
     """
+    bundle, finding = _load(path)
+    yield finding
+    if bundle is not None:
+        yield from _check_golden(path, bundle)
+
+
+def _check_golden(path: Path, bundle: Bundle) -> Iterator[Finding]:
     try:
-        bundle = load_bundle(path)
-        yield Finding(f"bundle {path.name}", True, f"{bundle.model_id}, all hashes right")
         for parity in replay_golden(bundle):
             yield Finding(
                 f"bundle {path.name}: golden {parity.role}/{parity.output}",
@@ -63,7 +77,7 @@ def check_bundle(path: Path) -> Iterator[Finding]:
                 "" if parity.passed else "Do not use this bundle here; export it again",
             )
     except EdgeAppError as error:
-        yield _failure(f"bundle {path.name}", error)
+        yield _failure(f"bundle {path.name}: golden", error)
 
 
 async def _open_once(config: StreamConfig, bundle: Bundle) -> tuple[StreamInfo, int]:
@@ -90,42 +104,57 @@ async def _open_once(config: StreamConfig, bundle: Bundle) -> tuple[StreamInfo, 
     return info, n
 
 
-def check_stream(config: StreamConfig) -> Iterator[Finding]:
+def check_stream(config: StreamConfig, bundle: Bundle) -> Iterator[Finding]:
     """Open a configured stream for a moment and hold it against its bundle.
 
     Args:
         config: the stream.
+        bundle: its bundle, loaded.
 
     Yields:
         Findings on the source, the fit to the model, and the face detector of an emotion stream.
     """
     subject = f"stream {config.name}"
     try:
-        bundle = load_bundle(config.bundle)
         info, n = asyncio.run(_open_once(config, bundle))
+    except EdgeAppError as error:
+        yield _failure(subject, error)
+    else:
         what = "SIMULATED " if info.simulated else ""
         yield Finding(
             subject, True, f"{what}{info.kind} {info.rate_hz:g} Hz from {info.device}, {n} samples"
         )
+        yield _check_fit(f"{subject}: fits {bundle.manifest.name}", bundle, info)
+    if bundle.manifest.task == "emotion":
+        yield _check_detector(f"{subject}: face detector", config.face_detector)
+
+
+def _check_fit(subject: str, bundle: Bundle, info: StreamInfo) -> Finding:
+    try:
         window = fit_stream(bundle.manifest, info)
-        yield Finding(
-            f"{subject}: fits {bundle.manifest.name}",
-            True,
-            f"window {window.length_samples} samples, hop {window.hop_samples}",
-        )
-        if bundle.manifest.task == "emotion":
-            found = _check_detector(config.face_detector)
-            yield Finding(f"{subject}: face detector", True, found)
     except EdgeAppError as error:
-        yield _failure(subject, error)
+        return _failure(subject, error)
+    told = f"window {window.length_samples} samples, hop {window.hop_samples}"
+    return Finding(subject, True, told)
 
 
-def _check_detector(path: Path | None) -> str:
-    if path is None:
-        HaarDetector()
-        return "Haar cascade of OpenCV"
-    YuNetDetector(path)
-    return f"YuNet, {path.name}"
+def _check_detector(subject: str, path: Path | None) -> Finding:
+    try:
+        if path is None:
+            HaarDetector()
+            return Finding(subject, True, "Haar cascade of OpenCV")
+        YuNetDetector(path)
+    except EdgeAppError as error:
+        return _failure(subject, error)
+    return Finding(subject, True, f"YuNet, {path.name}")
+
+
+def _check_results(directory: Path) -> Finding:
+    try:
+        make_writable_dir(directory)
+    except EdgeAppError as error:
+        return _failure("results", error)
+    return Finding("results", True, f"{directory} can be written to")
 
 
 def check_device(path: Path) -> Iterator[Finding]:
@@ -135,22 +164,23 @@ def check_device(path: Path) -> Iterator[Finding]:
         path: the YAML file.
 
     Yields:
-        Findings in the order of the road; after a configuration that does not load, nothing more.
+        Findings in the order of the road; nothing on the streams of a bundle that is bad.
+
+    Raises:
+        ConfigError: the configuration does not load.
     """
-    try:
-        config: DeviceConfig = load_config(path)
-    except EdgeAppError as error:
-        yield _failure("configuration", error)
-        return
+    config = load_config(path)
     yield Finding("configuration", True, f"{path.name}: {len(config.streams)} stream(s)")
-    for bundle in sorted({stream.bundle for stream in config.streams}):
-        yield from check_bundle(bundle)
+    bundles: dict[Path, Bundle] = {}
+    for folder in sorted({stream.bundle for stream in config.streams}):
+        bundle, finding = _load(folder)
+        yield finding
+        if bundle is not None:
+            bundles[folder] = bundle
+            yield from _check_golden(folder, bundle)
     for stream in config.streams:
-        yield from check_stream(stream)
+        if stream.bundle in bundles:
+            yield from check_stream(stream, bundles[stream.bundle])
     for sink in config.sinks:
         if isinstance(sink, JsonlConfig):
-            try:
-                make_writable_dir(sink.directory)
-                yield Finding("results", True, f"{sink.directory} can be written to")
-            except EdgeAppError as error:
-                yield _failure("results", error)
+            yield _check_results(sink.directory)

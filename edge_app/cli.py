@@ -4,44 +4,51 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from edge_app.errors import ConfigError, EdgeAppError
+from edge_app.sinks.steady_console import SteadyConsole
 
 if TYPE_CHECKING:
     from edge_app.check import Finding
     from edge_app.devices import Found
+    from edge_app.health import StreamHealth
     from edge_app.replay import ReplayResult
     from edge_app.run import RunResult
+    from edge_app.sinks.console import Seen
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",  # joins the lines of a paragraph and wraps it anew
     help="""Rolling facial-expression, sleep-stage and frailty classification beside one patient.
 
-    Start without hardware:   edge-app demo --duration 60
-    Try a recording:          edge-app replay night.edf --task sleep --out results
-    Set a device up:          edge-app devices, then edge-app check CONFIG, then edge-app run CONFIG
+    Start without hardware: edge-app demo --duration 60
+
+    Try a recording: edge-app replay night.edf --task sleep --out results
+
+    Set a device up: edge-app devices, then check CONFIG, then run CONFIG
 
     Not a medical device: answers are estimates, for trend and research.
-    Exit codes: 0 done, 1 failed or check not passed, 2 wrong use or configuration, 3 bundle,
-    4 sensor or recording, 5 results cannot be written.""",
+
+    Exit codes: 0 done; 1 failed, or check not passed; 2 wrong use or configuration; 3 bundle;
+    4 sensor or recording; 5 results cannot be written; 130 or 143 replay stopped by a signal.""",
 )
-_out = Console()
-_err = Console(stderr=True)
+_out = SteadyConsole()
+_err = SteadyConsole(stderr=True)
 
 
 class TaskName(str, Enum):
@@ -153,7 +160,9 @@ def replay(
     Writes OUT/predictions.jsonl, one answer a line. The same recording and bundle give the same
     bytes, whatever the speed or chunk size.
 
-    Example: edge-app replay night.edf --task sleep --channel "EEG Fpz-Cz" --out results
+    Ctrl-C stops it; what was estimated so far stays in OUT/predictions.jsonl.part.
+
+    Example: edge-app replay night.edf --task sleep --out results
     """
     from edge_app.build import find_bundle
     from edge_app.replay import ReplayRequest
@@ -197,7 +206,7 @@ def check(
 
     Loads the configuration, verifies every bundle's hashes and golden outputs on this machine,
     opens every sensor for a moment, and tries the output directory. Exit code 1 when anything
-    fails.
+    fails, 2 when the configuration does not load.
 
     Example: edge-app check device_configs/demo.yaml
     """
@@ -236,48 +245,71 @@ def devices(
         _show_found(title, found)
 
 
+def _say(text: str, style: str = "") -> None:
+    """Print a sentence: wrapped at words in a terminal, one line elsewhere."""
+    shown = Text(text, style=style)
+    _out.print(shown, soft_wrap=not _out.is_terminal)
+
+
 def _finish_run(result: RunResult) -> None:
     for health in result.health:
-        seen = result.console.seen.get(health.stream) if result.console else None
-        _out.print(f"[bold]{health.stream}[/]: {health.state}", highlight=False)
-        if seen is not None:
-            answers = [f"{label} {n}" for label, n in seen.labels.most_common()]
-            unknown = [f"unknown ({why}) {n}" for why, n in seen.reasons.most_common()]
-            _out.print(f"  final answers: {', '.join(answers + unknown)}", highlight=False)
-            if seen.compared:
-                share = f"{seen.agreed} of {seen.compared}"
-                _out.print(f"  agrees with the simulation's truth: {share}", highlight=False)
-        age_s = health.max_latency_s
-        age = "" if age_s is None else f"; data at most {1000 * age_s:.0f} ms old"
-        _out.print(
-            f"  {health.samples} samples, {health.gaps} gaps, {health.dropped} frames dropped, "
-            f"{health.restarts} restarts{age}",
-            highlight=False,
-        )
-        if health.last_error:
-            _out.print(f"  last error: {health.last_error}", style="red", markup=False)
-    if any(health.state == "failed" for health in result.health):
-        raise typer.Exit(1)
+        _show_health(health, result.console.seen.get(health.stream) if result.console else None)
+    if result.error is not None:
+        _show_error(result.error)
+    if result.stuck:  # threads that hang in native code: the interpreter would wait for them
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(result.exit_code)
+    if result.exit_code:
+        raise typer.Exit(result.exit_code)
+
+
+def _show_health(health: StreamHealth, seen: Seen | None) -> None:
+    _say(f"{health.stream}: {health.state}", "bold")
+    if health.nothing_came:
+        _say("  nothing ever came from it", "red")
+    if seen is not None and (seen.labels or seen.reasons):
+        answers = [f"{label} {n}" for label, n in seen.labels.most_common()]
+        unknown = [f"unknown ({why}) {n}" for why, n in seen.reasons.most_common()]
+        _say(f"  final answers: {', '.join(answers + unknown)}")
+        if seen.compared:
+            _say(f"  agrees with the simulation's truth: {seen.agreed} of {seen.compared}")
+    age_s = health.max_latency_s
+    age = "" if age_s is None else f"; data at most {1000 * age_s:.0f} ms old"
+    _say(
+        f"  {health.samples} samples, {health.gaps} gaps, {health.dropped} frames dropped, "
+        f"{health.restarts} restarts{age}"
+    )
+    if health.last_error:
+        _say(f"  last error: {health.last_error}", "red")
 
 
 def _show_replay(result: ReplayResult) -> None:
     for assumption in result.assumptions:
-        _err.print(f"assumed: {assumption}", style="yellow", markup=False, highlight=False)
-    answered, abstained = sum(result.labels.values()), sum(result.reasons.values())
+        _err.print(Text(f"assumed: {assumption}", style="yellow"), soft_wrap=not _err.is_terminal)
+    shares = [(name, n, "") for name, n in result.labels.most_common()]
+    for name, n in result.reasons.most_common():
+        shares.append((f"unknown: {name.replace('_', ' ')}", n, "yellow"))
+    total = sum(n for _, n, _ in shares)
     table = Table("final answer", "count", "share")
-    for name, count in result.labels.most_common():
-        table.add_row(name, str(count), f"{100 * count / (answered + abstained):.1f} %")
-    for name, count in result.reasons.most_common():
-        share = f"{100 * count / (answered + abstained):.1f} %"
-        table.add_row(f"unknown: {name.replace('_', ' ')}", str(count), share, style="yellow")
-    _out.print(table)
+    for name, n, style in shares:
+        table.add_row(name, str(n), f"{100 * n / total:.1f} %", style=style)
+    if shares:
+        _out.print(table)
     health = result.health
-    _out.print(
+    _say(
         f"{result.recorded_s:.1f} s of recording in {result.wall_s:.2f} s; "
-        f"{health.windows} windows, {health.gaps} gaps, {health.missing_samples} samples missing",
-        highlight=False,
+        f"{health.windows} windows, {health.gaps} gaps, {health.missing_samples} samples missing"
     )
-    _out.print(f"{health.predictions} predictions in {result.path}", markup=False, soft_wrap=True)
+    if result.stopped_by is None:
+        _say(f"{health.predictions} predictions in {result.path}")
+    elif health.predictions:
+        _say(f"stopped; what was estimated so far is in {result.path}", "yellow")
+    else:
+        _say("stopped before the first answer", "yellow")
+    if result.stopped_by is not None:
+        raise typer.Exit(128 + result.stopped_by)
 
 
 def _show_findings(findings: list[Finding]) -> None:
@@ -290,7 +322,7 @@ def _show_findings(findings: list[Finding]) -> None:
         if finding.next_step:
             _out.print(Text(f"        {finding.next_step}", style="yellow"), soft_wrap=True)
     failed = sum(not finding.passed for finding in findings)
-    _out.print(f"{len(findings) - failed} ok, {failed} failed", highlight=False)
+    _say(f"{len(findings) - failed} ok, {failed} failed")
 
 
 def _show_found(title: str, found: list[Found]) -> None:
@@ -310,7 +342,9 @@ def _prepare(
     ] = False,
 ) -> None:
     level = os.environ.get("BEDSIDE_LOG", "INFO" if verbose else "WARNING").upper()
-    handler = RichHandler(console=_err, show_path=False, markup=False)
+    handler: logging.Handler = logging.StreamHandler()
+    if _err.is_terminal:
+        handler = RichHandler(console=_err, show_path=False, markup=False)
     logging.basicConfig(level=level, format="%(message)s", handlers=[handler], force=True)
 
 
@@ -323,14 +357,13 @@ def run_command_line() -> int:
     try:
         app()
     except EdgeAppError as error:
-        _err.print(f"[bold red]Error:[/] {_plain(error)}", highlight=False, soft_wrap=True)
+        _show_error(error)
         return error.exit_code
     except SystemExit as end:  # wrong use, --help, Ctrl-C: already shown
         return end.code if isinstance(end.code, int) else 1
     return 0
 
 
-def _plain(error: EdgeAppError) -> str:
-    from rich.markup import escape
-
-    return escape(str(error))
+def _show_error(error: EdgeAppError) -> None:
+    told = Text("Error: ", style="bold red").append(str(error), style="default")
+    _err.print(told, soft_wrap=True)

@@ -6,14 +6,16 @@ file.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from edge_app.config_units import AngularRateUnit, SignalUnit, VoltageUnit
 from edge_app.errors import ConfigError
+from edge_app.yaml_file import read_yaml
 
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64)]
@@ -29,8 +31,10 @@ class RecordingConfig(_Part):
     kind: Literal["recording"]
     path: Path = Field(description="EDF, BDF, XDF, CSV or text, video, or folder of images.")
     channel: str | None = Field(None, description="EEG channel by name.")
-    unit: str | None = Field(None, description="Unit of the signal where the file does not say.")
-    gyr_unit: str | None = Field(None, description="Unit of the gyroscope where it is not clear.")
+    unit: SignalUnit | None = Field(None, description="Unit of the signal, if not in the file.")
+    gyr_unit: AngularRateUnit | None = Field(
+        None, description="Unit of the gyroscope where it is not clear."
+    )
     rate_hz: Positive | None = Field(None, description="Rate where the file does not say.")
     speed: Positive | None = Field(1.0, description="1 = real time; null = as fast as possible.")
 
@@ -59,12 +63,18 @@ class LslConfig(_Part):
     source_id: str | None = Field(None, description="The outlet's source id: the surest name.")
     stream_name: str | None = Field(None, description="The outlet's name, if it has no source id.")
     channel: str | None = Field(None, description="Channel by label or index; null: the only one.")
-    unit: str | None = Field(None, description="uV, mV, V or nV, where the stream does not say.")
+    unit: VoltageUnit | None = Field(
+        None, description="uV, mV, V or nV, where the stream does not say."
+    )
     jitter_s: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         0.02, description="How far raw stamps may stray before a step counts as a gap."
     )
     resolve_timeout_s: Positive = Field(5.0, description="How long to look for the stream.")
     stale_after_s: Positive = Field(3.0, description="Silence that counts as a lost stream.")
+    session: Name | None = Field(
+        None,
+        description="Hear only outlets of this LSL session on this machine; null: all in reach.",
+    )
 
 
 SourceConfig = Annotated[RecordingConfig | SimulatedConfig | LslConfig, Field(discriminator="kind")]
@@ -105,59 +115,109 @@ class DeviceConfig(_Part):
     sinks: tuple[SinkConfig, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _unique(self) -> DeviceConfig:
+    def _consistent(self) -> DeviceConfig:
         names = [stream.name for stream in self.streams]
         if len(set(names)) != len(names):
             raise ValueError(f"stream names must differ, got {names}")
+        if sum(isinstance(sink, ConsoleConfig) for sink in self.sinks) > 1:
+            raise ValueError("one console sink is enough: there is one terminal")
+        folders = [os.path.normpath(s.directory) for s in self.sinks if isinstance(s, JsonlConfig)]
+        if len(set(folders)) != len(folders):
+            raise ValueError("two jsonl sinks must not write to one directory")
+        return self
+
+    @model_validator(mode="after")
+    def _one_lsl_session(self) -> DeviceConfig:
+        sources = [stream.source for stream in self.streams]
+        sessions = {s.session or "none" for s in sources if isinstance(s, LslConfig)}
+        if len(sessions) > 1:
+            raise ValueError(
+                f"a device can use one LSL session only, got {', '.join(sorted(sessions))}: give "
+                "all its lsl streams the same session, or run two devices"
+            )
+        if sessions and any(
+            isinstance(s, SimulatedConfig) and s.transport == "lsl" for s in sources
+        ):
+            raise ValueError(
+                "a simulated stream with transport lsl and a stream of kind lsl cannot be in one "
+                "device: the simulation has an LSL session of its own, so that no one takes it for "
+                "a patient; give it transport direct, or run two devices"
+            )
         return self
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice (YAML would silently keep the last)."""
+_SOURCES: dict[str, type[BaseModel]] = {
+    "recording": RecordingConfig,
+    "simulated": SimulatedConfig,
+    "lsl": LslConfig,
+}
+_SINKS: dict[str, type[BaseModel]] = {"console": ConsoleConfig, "jsonl": JsonlConfig}
+_KINDS = {**_SOURCES, **_SINKS}
+_PLAIN = {
+    "model_type": "must be keys with values, such as `key: value`",
+    "model_attributes_type": "must be keys with values, such as {kind: ...}",
+    "tuple_type": "must be a list, each entry on a line that begins with `- `",
+    "too_short": "must have at least one entry",
+    "string_type": "must be text; put it in quotes if YAML takes it for something else",
+}
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Build a mapping, each key once."""
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Return where in the file; pydantic's steps into a kind are not in the file."""
+    steps = [
+        str(step)
+        for before, step in zip(("", *location), location, strict=False)
+        if not (step in _KINDS and (before == "source" or isinstance(before, int)))
+    ]
+    return ".".join(steps) or "top level"
 
 
-def _allowed_keys(location: tuple[int | str, ...]) -> list[str]:
-    """Return the keys allowed where an unknown one was found."""
-    models: dict[str, type[BaseModel]] = {
-        model.model_fields["kind"].annotation.__args__[0]: model  # type: ignore[union-attr]
-        for model in (RecordingConfig, SimulatedConfig, LslConfig, ConsoleConfig, JsonlConfig)
-    }
+def _allowed_keys(location: tuple[int | str, ...]) -> str:
+    """Return the keys allowed in the mapping at a location."""
     model: type[BaseModel] = DeviceConfig
-    for step in location[:-1]:
-        if isinstance(step, str) and step in models:
-            model = models[step]
+    for step in location:
+        if isinstance(step, str) and step in _KINDS:
+            model = _KINDS[step]
         elif step == "streams":
             model = StreamConfig
-    return sorted(model.model_fields)
+    return f"one of {', '.join(sorted(model.model_fields))}"
+
+
+def _in_words(error: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
+    """Return the problem, what was expected and what was got."""
+    location, given, kind = error["loc"], error["input"], error["type"]
+    place, inside = _place(location), _place(location[:-1])
+    kinds = f"one of {', '.join(sorted(_SOURCES if 'source' in location else _SINKS))}"
+    if kind in ("extra_forbidden", "invalid_key"):
+        return f"unknown key {location[-1]!r} at {inside}", _allowed_keys(location[:-1]), None
+    if kind == "missing":
+        return f"key {location[-1]!r} is missing at {inside}", None, None
+    if kind == "union_tag_not_found":
+        return f"key 'kind' is missing at {place}", kinds, f"keys {', '.join(map(str, given))}"
+    if kind == "union_tag_invalid":
+        return f"unknown kind {error['ctx']['tag']!r} at {place}", kinds, None
+    said = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if kind == "value_error":  # our own: says what was got
+        return f"{place}: {said}" if location else said, None, None
+    plain = isinstance(given, (str, int, float))
+    return f"{place}: {_PLAIN.get(kind, said)}", None, repr(given) if plain else _sort(given)
+
+
+def _sort(given: object) -> str:
+    names = {dict: "keys with values", list: "a list", type(None): "nothing"}
+    return names.get(type(given), type(given).__name__)
 
 
 def _explain(path: Path, error: ValidationError) -> ConfigError:
     errors = error.errors(include_url=False)
     # A misspelt key is also a missing one: name the misspelling.
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
-    where = ".".join(str(step) for step in first["loc"]) or "the whole file"
-    if first["type"] == "extra_forbidden":
-        return ConfigError(
-            f"unknown key {first['loc'][-1]!r} at {where}",
-            source=str(path),
-            expected=f"one of {', '.join(_allowed_keys(first['loc']))}",
-            next_step="Correct or remove the key",
-        )
+    problem, expected, got = _in_words(first)
     return ConfigError(
-        f"{where}: {first['msg']}",
+        problem,
         source=str(path),
+        expected=expected,
+        got=got,
         next_step="Correct the file; device_configs/ holds examples that load",
     )
 
@@ -174,25 +234,17 @@ def load_config(path: Path) -> DeviceConfig:
     Raises:
         ConfigError: no such file, not YAML, an unknown, doubled, missing or wrong key.
     """
-    try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506
-    except (OSError, UnicodeDecodeError) as error:
+    document = read_yaml(path)
+    if document is None:
         raise ConfigError(
-            f"cannot be read: {error}",
+            "the file is empty",
             source=str(path),
-            next_step="Name a YAML file such as device_configs/demo.yaml",
-        ) from error
-    except yaml.YAMLError as error:
-        raise ConfigError(
-            f"not valid YAML: {' '.join(str(error).split())}",
-            source=str(path),
-            next_step="Correct the file; device_configs/ holds examples that load",
-        ) from error
+            next_step="Write a device into it; device_configs/ holds examples that load",
+        )
     try:
-        config = DeviceConfig.model_validate(document)
+        return _anchored(DeviceConfig.model_validate(document), path.resolve().parent)
     except ValidationError as error:
         raise _explain(path, error) from error
-    return _anchored(config, path.resolve().parent)
 
 
 def _anchored(config: DeviceConfig, base: Path) -> DeviceConfig:
@@ -211,9 +263,8 @@ def _anchored(config: DeviceConfig, base: Path) -> DeviceConfig:
             return given.model_copy(update={"directory": base / given.directory})
         return given
 
-    return config.model_copy(
-        update={
-            "streams": tuple(stream(given) for given in config.streams),
-            "sinks": tuple(sink(given) for given in config.sinks),
-        }
+    return DeviceConfig(  # checked again, with the directories of the sinks as they are
+        device=config.device,
+        streams=tuple(stream(given) for given in config.streams),
+        sinks=tuple(sink(given) for given in config.sinks),
     )

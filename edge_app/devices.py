@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_app.errors import SourceError
-from edge_app.sources.lsl_eeg import configure_liblsl, load_pylsl
+from edge_app.sources.liblsl import configure_liblsl, load_pylsl
 
 
 @dataclass(frozen=True, slots=True)

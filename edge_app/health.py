@@ -28,6 +28,7 @@ class StreamHealth:
         abstained: how many of them had no label.
         restarts: times the stream was opened again after a failure.
         last_error: the newest failure, in words; empty when there was none.
+        error_code: exit code of the newest failure, None when there was none or it is not known.
         last_data_s: clock time at which data last came.
         latency_s: data age of the newest prediction, None in a replay.
         max_latency_s: the largest data age so far, None in a replay.
@@ -49,10 +50,16 @@ class StreamHealth:
     abstained: int = 0
     restarts: int = 0
     last_error: str = ""
+    error_code: int | None = None
     last_data_s: float | None = None
     latency_s: float | None = None
     max_latency_s: float | None = None
     assumptions: list[str] = field(default_factory=list)
+
+    @property
+    def nothing_came(self) -> bool:
+        """Whether the stream failed before its first sample and has never delivered since."""
+        return self.samples == 0 and bool(self.last_error)
 
     def snapshot(self) -> dict[str, object]:
         """Return the counters as plain values for JSON."""

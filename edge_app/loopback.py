@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import suppress
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack
+from typing import Any, TypeVar
 
-from edge_app.clock import Clock
 from edge_app.contracts import Chunk, Overflow, StreamInfo
-from edge_app.sources.lsl_eeg import LslEegSource, configure_liblsl, load_pylsl
+from edge_app.sources.liblsl import configure_liblsl, load_pylsl
+from edge_app.sources.lsl_eeg import LslEegSource
 from edge_app.sources.protocol import Source
+
+T = TypeVar("T")
 
 
 class LslLoopbackSource(Source):
     """Sends a simulated EEG through an LSL outlet and reads it back through ``LslEegSource``.
 
+    A stop of the outlet is noticed as with a real headset.
+
     Args:
         name: the stream's name.
-        sensor: the simulated sensor, paced by ``clock``.
-        clock: the stream clock; a stop of the outlet is noticed as with a real headset.
+        sensor: the simulated sensor, paced by a clock.
     """
 
     overflow = Overflow.BLOCK
 
-    def __init__(self, *, name: str, sensor: Source, clock: Clock) -> None:
+    def __init__(self, *, name: str, sensor: Source) -> None:
         self._sensor = sensor
-        self._clock = clock
         self._source_id = f"bedside-simulated-{name}-{os.getpid()}"
         self._session = f"bedside-{os.getpid()}"
         self._inlet = LslEegSource(
@@ -38,27 +40,38 @@ class LslLoopbackSource(Source):
     async def open(self) -> StreamInfo:
         """Start the outlet, then open the inlet on it."""
         configure_liblsl(self._session)
-        outlet = _outlet(await self._sensor.open(), self._source_id)
-        self._feeder = asyncio.create_task(self._feed(outlet))
         try:
-            return await self._inlet.open()
+            outlet = _outlet(await self._sensor.open(), self._source_id)
+            self._feeder = asyncio.create_task(self._feed(outlet))
+            return await _unless_failed(self._feeder, self._inlet.open())
         except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
-        """Stop inlet, outlet and sensor; may be called twice."""
-        await self._inlet.close()
-        if self._feeder is not None:
-            self._feeder.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._feeder
-            self._feeder = None
-        await self._sensor.close()
+        """Stop inlet, outlet and sensor, each even if another fails; may be called twice."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._sensor.close)
+            stack.push_async_callback(self._stop_feeder)
+            stack.push_async_callback(self._inlet.close)
 
-    def __aiter__(self) -> AsyncIterator[Chunk]:
+    async def _stop_feeder(self) -> None:
+        feeder, self._feeder = self._feeder, None
+        if feeder is not None:
+            feeder.cancel()
+            await asyncio.wait({feeder})
+            if not feeder.cancelled():
+                feeder.exception()  # seen where the stream is read
+
+    async def __aiter__(self) -> AsyncIterator[Chunk]:
         """Yield what came back through LSL."""
-        return self._inlet.__aiter__()
+        feeder, chunks = self._feeder, aiter(self._inlet)
+        while feeder is not None and feeder is self._feeder:
+            try:
+                chunk = await _unless_failed(feeder, anext(chunks))
+            except StopAsyncIteration:
+                return
+            yield chunk
 
     def truth_at(self, time_s: float) -> str | None:
         """Return the simulated sleeper's true stage at a stream time."""
@@ -68,6 +81,19 @@ class LslLoopbackSource(Source):
         async for chunk in self._sensor:
             if chunk.times_s.shape[0]:
                 outlet.push_chunk(chunk.samples, chunk.times_s.tolist())
+
+
+async def _unless_failed(feeder: asyncio.Task[None], wanted: Awaitable[T]) -> T:
+    """Await ``wanted``, but raise the feeder's error as soon as it has one."""
+    waiting = asyncio.ensure_future(wanted)
+    try:
+        await asyncio.wait({feeder, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if feeder.done() and not feeder.cancelled():
+            feeder.result()
+        return await waiting
+    finally:
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
 
 
 def _outlet(info: StreamInfo, source_id: str) -> Any:

@@ -82,9 +82,10 @@ class Pipeline:
 
     def _arrived(self, chunk: Chunk) -> None:
         health = self._health
+        n = chunk.times_s.shape[0]
         health.chunks += 1
-        health.samples += chunk.times_s.shape[0]
-        if self._clock is not None:
+        health.samples += n
+        if n and self._clock is not None:
             health.last_data_s = self._clock.now_s()
 
     def _take(self, windows: list[Window], task: Task) -> None:

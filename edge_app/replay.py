@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
+import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -13,14 +16,17 @@ from pathlib import Path
 
 from edge_app.build import StreamRoad, open_bundle
 from edge_app.contracts import Prediction, StreamInfo
-from edge_app.errors import ConfigError
+from edge_app.errors import ConfigError, EdgeAppError
 from edge_app.health import StreamHealth
 from edge_app.pipeline import Pipeline
-from edge_app.sinks.jsonl import JsonlSink, make_writable_dir
+from edge_app.sinks.files import make_writable_dir, write_whole, writing_to
+from edge_app.sinks.jsonl import JsonlSink
 from edge_app.sinks.protocol import FanOut
 from edge_app.sources.protocol import Source
 from edge_app.sources.recording.player import RecordingSource
 from edge_app.tasks.registry import KIND_OF_TASK
+
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[float, float | None], None]
 """Called with (stream time done, stream time in all or None)."""
@@ -63,7 +69,8 @@ class ReplayResult:
     """What came of it.
 
     Attributes:
-        path: the predictions file.
+        path: the predictions file; the partial one when stopped.
+        stopped_by: the signal that ended the replay early; None when it is complete.
         health: counters.
         wall_s: how long it took.
         recorded_s: stream time covered.
@@ -74,6 +81,7 @@ class ReplayResult:
 
     path: Path
     health: StreamHealth
+    stopped_by: signal.Signals | None = None
     wall_s: float = 0.0
     recorded_s: float = 0.0
     labels: Counter[str] = field(default_factory=Counter)
@@ -96,7 +104,7 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
 
     The predictions are written to ``predictions.jsonl.part``, which takes the final name when the
     replay is complete: a failed or stopped replay never replaces an earlier result, and what it
-    wrote stays.
+    wrote stays. SIGINT and SIGTERM stop it in good order.
 
     Args:
         request: what to replay.
@@ -123,9 +131,8 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
     source = _open_source(request)
     out = make_writable_dir(request.out)
     part = out / f"{OUT_FILE}.part"
-    part.unlink(missing_ok=True)
     result = ReplayResult(out / OUT_FILE, StreamHealth(request.recording.name))
-    fan_out = FanOut([JsonlSink(part)], strict=True)
+    fan_out = FanOut([], strict=True)
     started_s = time.perf_counter()
 
     def emit(prediction: Prediction) -> None:
@@ -135,21 +142,64 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
             progress(prediction.time_s, source.duration_s)
 
     def on_open(info: StreamInfo, opened: Source) -> None:
-        fan_out.set_origin(info.name, info.start_unix_s or 0.0)
+        origin_unix_s = info.start_unix_s or 0.0
+        fan_out.set_origin(info.name, lambda: origin_unix_s)
+        with writing_to(part):
+            part.unlink(missing_ok=True)
+        fan_out.add(JsonlSink(part))
         result.assumptions = opened.assumptions
 
     road = StreamRoad(bundle, request.face_detector)
     pipeline = Pipeline(source, road.prepare, emit, result.health, clock=None, on_open=on_open)
     try:
-        asyncio.run(pipeline.run())
-    finally:
-        fan_out.close()
-    result.health.state = "ended"
+        try:
+            result.stopped_by = asyncio.run(_until_stopped(pipeline))
+        finally:
+            fan_out.close()
+    except EdgeAppError:
+        _remove_empty(part)
+        if result.health.predictions and part.exists():
+            logger.warning("what was estimated so far is in %s", part)
+        raise
     result.wall_s = time.perf_counter() - started_s
-    os.replace(part, result.path)  # noqa: PTH105 - says what it does: atomically
+    if result.stopped_by is not None:
+        _remove_empty(part)
+        result.path = part
+        return result
+    result.health.state = "ended"
     record = result.health.snapshot() | {"wall_s": round(result.wall_s, 3)}
-    (out / "health.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    with writing_to(out / OUT_FILE):
+        os.replace(part, out / OUT_FILE)  # noqa: PTH105 - says what it does: atomically
+    write_whole(out / "health.json", json.dumps(record, indent=2) + "\n")
     return result
+
+
+async def _until_stopped(pipeline: Pipeline) -> signal.Signals | None:
+    """Run a pipeline to its end, or until a signal cancels it; open answers are finished."""
+    running = asyncio.ensure_future(pipeline.run())
+    caught: list[signal.Signals] = []
+
+    def stop(number: signal.Signals) -> None:
+        caught.append(number)
+        running.cancel()
+
+    loop = asyncio.get_running_loop()
+    heard = threading.current_thread() is threading.main_thread()
+    for number in (signal.SIGINT, signal.SIGTERM) if heard else ():
+        loop.add_signal_handler(number, stop, number)
+    try:
+        await running
+    except asyncio.CancelledError:
+        if not caught:
+            raise
+        return caught[0]
+    return None
+
+
+def _remove_empty(part: Path) -> None:
+    with writing_to(part):
+        if part.is_file() and part.stat().st_size == 0:
+            part.unlink()
 
 
 def _open_source(request: ReplayRequest) -> RecordingSource:

@@ -7,21 +7,23 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
 from edge_app.build import build_job, open_bundle
 from edge_app.clock import MonotonicClock
-from edge_app.config import ConsoleConfig, DeviceConfig, JsonlConfig
+from edge_app.config import DeviceConfig, JsonlConfig, RecordingConfig
 from edge_app.contracts import StreamInfo
-from edge_app.errors import SinkError
+from edge_app.errors import SinkError, SourceError
 from edge_app.health import StreamHealth
 from edge_app.sinks.console import ConsoleSink
-from edge_app.sinks.jsonl import JsonlSink, iso_utc, make_writable_dir
-from edge_app.sinks.protocol import FanOut, Sink
+from edge_app.sinks.files import LineFile, make_writable_dir
+from edge_app.sinks.jsonl import JsonlSink, iso_utc
+from edge_app.sinks.protocol import FanOut, OncePerMinute, Origin
+from edge_app.sinks.wall_time import WallTime
 from edge_app.sources.protocol import Source
 from edge_app.supervisor import Supervisor
 
@@ -37,12 +39,84 @@ class RunResult:
     Args:
         health: one a stream.
         console: the console sink with its counts, when there was one.
-        stuck: streams that did not stop in time.
+        stuck: streams that did not stop in time; their threads would keep the process from ending.
+        error: results that could not be written, None when all are.
     """
 
     health: tuple[StreamHealth, ...]
     console: ConsoleSink | None
     stuck: tuple[str, ...]
+    error: SinkError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """Return what the command ends with: lost results, then the first failed stream's error."""
+        if self.error is not None:
+            return self.error.exit_code
+        failed = [health for health in self.health if health.state == "failed"]
+        return (failed[0].error_code or SourceError.exit_code) if failed else 0
+
+
+class HealthRecord:
+    """``health.jsonl``: the counters of all streams, now and then.
+
+    Args:
+        path: the file; appended to.
+        healths: what to record; may still be filled after construction.
+    """
+
+    def __init__(self, path: Path, healths: list[StreamHealth]) -> None:
+        self._lines = LineFile(path)
+        self._healths = healths
+        self._complaints = OncePerMinute()
+
+    def write(self) -> None:
+        """Write the counters as they are; a disk that refuses is told once a minute."""
+        streams = [health.snapshot() for health in self._healths]
+        try:
+            self._lines.append(json.dumps({"time": iso_utc(time.time()), "streams": streams}))
+        except SinkError as error:
+            self._complaints.log(error)
+
+    def close(self) -> SinkError | None:
+        """Write the last counters; return what could not be written."""
+        self.write()
+        return _closed(self._lines)
+
+
+@dataclass(slots=True)
+class _Outputs:
+    """Everything that a run writes to.
+
+    Attributes:
+        fan_out: takes the predictions.
+        console: the live view, if there is one.
+        records: one health record a directory.
+    """
+
+    fan_out: FanOut = field(default_factory=lambda: FanOut([], strict=False))
+    console: ConsoleSink | None = None
+    records: list[HealthRecord] = field(default_factory=list)
+
+    def refresh(self, *, health_due: bool) -> None:
+        if self.console is not None:
+            self.console.refresh()
+        if health_due:
+            for record in self.records:
+                record.write()
+
+    def close(self) -> SinkError | None:
+        """Close everything; return the first loss."""
+        losses = [_closed(self.fan_out), *(record.close() for record in self.records)]
+        return next((loss for loss in losses if loss is not None), None)
+
+
+def _closed(writer: FanOut | LineFile) -> SinkError | None:
+    try:
+        writer.close()
+    except SinkError as error:
+        return error
+    return None
 
 
 @contextmanager
@@ -58,19 +132,19 @@ def _stop_on_signal(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _health_writer(directory: Path, healths: list[StreamHealth]) -> Callable[[], None]:
-    def write() -> None:
-        record = {
-            "time": iso_utc(time.time()),
-            "streams": [health.snapshot() for health in healths],
-        }
-        try:
-            with (directory / "health.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
-        except OSError as error:
-            logger.error("%s: the health record cannot be written: %s", directory, error)
-
-    return write
+def _open_outputs(
+    config: DeviceConfig, healths: list[StreamHealth], clock: MonotonicClock
+) -> _Outputs:
+    outputs = _Outputs()
+    for given in config.sinks:
+        if isinstance(given, JsonlConfig):
+            directory = make_writable_dir(given.directory)
+            outputs.fan_out.add(JsonlSink(directory / "predictions.jsonl"))
+            outputs.records.append(HealthRecord(directory / "health.jsonl", healths))
+        else:
+            outputs.console = ConsoleSink(healths, clock)
+            outputs.fan_out.add(outputs.console)
+    return outputs
 
 
 def run_device(
@@ -84,59 +158,54 @@ def run_device(
         speed: stream seconds a real second, for simulated sensors.
 
     Returns:
-        Health and counts at the end; everything is flushed.
+        Health and counts at the end; everything is flushed, or told in ``error``.
 
     Raises:
         ManifestError: a bundle that cannot be trusted; nothing was started.
-        SinkError: results cannot be written at all, or what was held could not be written at the
-            end.
+        SinkError: results cannot be written at all; nothing was started.
     """
     clock = MonotonicClock(speed)
     bundles = [open_bundle(stream.bundle) for stream in config.streams]
     healths: list[StreamHealth] = []
-    writers: list[Callable[[], None]] = []
-    sinks: list[Sink] = []
-    console: ConsoleSink | None = None
-    for given in config.sinks:
-        if isinstance(given, JsonlConfig):
-            directory = make_writable_dir(given.directory)
-            sinks.append(JsonlSink(directory / "predictions.jsonl"))
-            writers.append(_health_writer(directory, healths))
-        elif isinstance(given, ConsoleConfig) and console is None:
-            console = ConsoleSink(healths, clock)
-            sinks.append(console)
-    fan_out = FanOut(sinks, strict=False)
-    started_unix_s = time.time() - clock.now_s()
+    outputs = _open_outputs(config, healths, clock)
+    recordings = {s.name for s in config.streams if isinstance(s.source, RecordingConfig)}
+    wall = WallTime(clock)
 
     def on_open(info: StreamInfo, source: Source) -> None:
-        origin = info.start_unix_s if info.start_unix_s is not None else started_unix_s
-        fan_out.set_origin(info.name, origin)
-        if console is not None:
-            console.watch(info, source)
+        outputs.fan_out.set_origin(info.name, _origin(info, wall, info.name in recordings))
+        if outputs.console is not None:
+            outputs.console.watch(info, source)
         for assumption in source.assumptions:
             logger.info("%s: %s", info.name, assumption)
 
     jobs = [
-        build_job(stream, bundle, clock, fan_out.emit, on_open)
+        build_job(stream, bundle, clock, outputs.fan_out.emit, on_open)
         for stream, bundle in zip(config.streams, bundles, strict=True)
     ]
     healths += [job.health for job in jobs]
     supervisor = Supervisor(jobs)
     stop = threading.Event()
     with _stop_on_signal(stop):
-        if console is not None:
-            console.start()
+        if outputs.console is not None:
+            outputs.console.start()
         supervisor.start()
         try:
-            _wait(supervisor, stop, clock, duration_s, writers)
+            _wait(supervisor, stop, clock, duration_s, outputs)
         finally:
             stuck = supervisor.stop()
-            fan_out_error = _close(fan_out)
-            for write in writers:
-                write()
-    if fan_out_error is not None:
-        raise fan_out_error
-    return RunResult(tuple(healths), console, tuple(stuck))
+            for health in healths:
+                if health.nothing_came:
+                    health.state = "failed"
+            error = outputs.close()
+    return RunResult(tuple(healths), outputs.console, tuple(stuck), error)
+
+
+def _origin(info: StreamInfo, wall: WallTime, recorded: bool) -> Origin:
+    """Return the wall-clock time of a stream's time 0: its own, the opening's, or the clock's."""
+    if info.start_unix_s is None and not recorded:
+        return wall.origin_unix_s
+    fixed = time.time() if info.start_unix_s is None else info.start_unix_s
+    return lambda: fixed
 
 
 def _wait(
@@ -144,22 +213,13 @@ def _wait(
     stop: threading.Event,
     clock: MonotonicClock,
     duration_s: float | None,
-    writers: list[Callable[[], None]],
+    outputs: _Outputs,
 ) -> None:
     end_s = None if duration_s is None else clock.now_s() + duration_s
     next_health_s = time.monotonic() + HEALTH_EVERY_S
     while supervisor.running and not stop.wait(0.1):
         if end_s is not None and clock.now_s() >= end_s:
             return
-        if time.monotonic() >= next_health_s:
-            next_health_s += HEALTH_EVERY_S
-            for write in writers:
-                write()
-
-
-def _close(fan_out: FanOut) -> SinkError | None:
-    try:
-        fan_out.close()
-    except SinkError as error:
-        return error
-    return None
+        health_due = time.monotonic() >= next_health_s
+        next_health_s += HEALTH_EVERY_S * health_due
+        outputs.refresh(health_due=health_due)

@@ -14,7 +14,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edge_app.errors import ConfigError, ContractError, EdgeAppError, ManifestError, SinkError
+from edge_app.errors import (
+    ConfigError,
+    ContractError,
+    EdgeAppError,
+    ManifestError,
+    SinkError,
+    SourceError,
+)
 from edge_app.health import StreamHealth
 from edge_app.pipeline import Pipeline
 
@@ -37,10 +44,13 @@ class StreamJob:
     Args:
         health: its counters; ``health.stream`` is its name.
         build: makes a fresh pipeline for each attempt.
+        retry_source_errors: True for devices, which come back; False for recordings, which do
+            not mend themselves.
     """
 
     health: StreamHealth
     build: Callable[[], Pipeline]
+    retry_source_errors: bool = True
 
 
 class Supervisor:
@@ -52,7 +62,6 @@ class Supervisor:
     """
 
     def __init__(self, jobs: list[StreamJob], *, first_backoff_s: float = FIRST_BACKOFF_S) -> None:
-        self._first_backoff_s = first_backoff_s
         self._stopping = threading.Event()
         self._workers = [_Worker(job, self._stopping, first_backoff_s) for job in jobs]
 
@@ -76,8 +85,9 @@ class Supervisor:
         """Stop all streams at once and wait shortly for them.
 
         Returns:
-            Names of streams that did not end in time; their threads are daemons and end with the
-            process.
+            Names of streams that did not end in time. Their threads stay, and the interpreter
+            waits at its exit for what they have handed to an executor: a process that is to end
+            now must then leave by ``os._exit``, after flushing.
         """
         self._stopping.set()
         for worker in self._workers:
@@ -112,19 +122,19 @@ class _Worker:
             started_s = time.monotonic()
             try:
                 asyncio.run(self._attempt())
-            except asyncio.CancelledError:
                 break
-            except PERMANENT as error:
-                self._failed(error)
-                health.state = "failed"
-                return
             except EdgeAppError as error:
                 self._failed(error)
-            except Exception as error:  # the thread's top: surfaced, and the stream goes on
+                if self._is_permanent(error):
+                    health.state = "failed"
+                    return
+            # The thread's top. SystemExit and a cancellation that nobody asked for are failures
+            # too: a stream must not be dead and look alive.
+            except BaseException as error:
+                if isinstance(error, asyncio.CancelledError) and self._stopping.is_set():
+                    break
                 logger.exception("%s: unforeseen error, please report it", health.stream)
                 self._failed(error)
-            else:
-                break
             if time.monotonic() - started_s > HEALTHY_AFTER_S:
                 backoff_s = self._first_backoff_s
             health.state = "waiting"
@@ -144,6 +154,14 @@ class _Worker:
             with self._lock:
                 self._loop = self._task = None
 
-    def _failed(self, error: Exception) -> None:
-        self._job.health.last_error = str(error)
-        logger.error("%s: %s", self._job.health.stream, error)
+    def _is_permanent(self, error: EdgeAppError) -> bool:
+        once = isinstance(error, SourceError) and not self._job.retry_source_errors
+        return once or isinstance(error, PERMANENT)
+
+    def _failed(self, error: BaseException) -> None:
+        health = self._job.health
+        said = str(error) or repr(error)
+        health.last_error = said
+        health.error_code = error.exit_code if isinstance(error, EdgeAppError) else 1
+        about = f"{health.stream}: "  # the errors of a source begin with it already
+        logger.error("%s%s", "" if said.startswith(about) else about, said)

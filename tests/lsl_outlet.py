@@ -8,29 +8,33 @@ import time
 
 import numpy as np
 
-from edge_app.sources.lsl_eeg import configure_liblsl, load_pylsl
+from edge_app.sources.liblsl import configure_liblsl, load_pylsl
 
 
 def main() -> None:
     configure_liblsl(sys.argv[1])
     pylsl, given = load_pylsl(), json.loads(sys.argv[2])
-    labels, units, rate_hz = given["labels"], given["units"], given["rate_hz"]
+    labels, units = given["labels"], given["units"]
     info = pylsl.StreamInfo(
-        given["name"], "EEG", len(labels), rate_hz, "float32", given["source_id"]
+        given["name"], "EEG", len(labels), given["rate_hz"], given["format"], given["source_id"]
     )
     info.set_channel_labels(labels)
     if units is not None:
         info.set_channel_units(units)
     outlet = pylsl.StreamOutlet(info)
+    sends_hz = given["sends_hz"]
     start_s, sent = time.monotonic(), 0
     deadline_s = start_s + 60.0
     while time.monotonic() < deadline_s:
-        due = int((time.monotonic() - start_s) * rate_hz) if given["sends"] else 0
+        due = int((time.monotonic() - start_s) * sends_hz)
         if due > sent:
             # channel k of sample i is i + 1000 k, and the stamp is exact
-            index = np.arange(sent, due, dtype=np.float32)
-            rows = index[:, None] + 1000 * np.arange(len(labels), dtype=np.float32)[None]
-            outlet.push_chunk(rows, (start_s + np.arange(sent, due) / rate_hz).tolist())
+            index = np.arange(sent, due)
+            rows = index[:, None] + 1000.0 * np.arange(len(labels))[None]
+            stamps_s = start_s + index / sends_hz
+            if given["unstamped_every"]:
+                stamps_s[index % given["unstamped_every"] == 0] = np.nan
+            outlet.push_chunk(rows.astype(np.float32), stamps_s.tolist())
             sent = due
         time.sleep(0.02)
 

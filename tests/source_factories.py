@@ -135,7 +135,7 @@ def _simulated(
 def _lsl(_folder: Path, _chunk_samples: int | None) -> Source:
     clock = MonotonicClock(speed=10.0)
     sensor = simulated_eeg(name="s", seed=5, clock=clock)
-    return LslLoopbackSource(name="s", sensor=sensor, clock=clock)
+    return LslLoopbackSource(name="s", sensor=sensor)
 
 
 SOURCES: list[SourceCase] = [

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
 
 from edge_app.clock import MonotonicClock
-from edge_app.contracts import Chunk
-from edge_app.errors import SourceError, SourceLostError, SourceNotFoundError
+from edge_app.contracts import Chunk, StreamInfo
+from edge_app.errors import ConfigError, SourceError, SourceLostError, SourceNotFoundError
+from edge_app.health import StreamHealth
 from edge_app.loopback import LslLoopbackSource
-from edge_app.sources.lsl_eeg import LslEegSource, configure_liblsl
+from edge_app.pipeline import Pipeline
+from edge_app.sources import liblsl, lsl_inlet
+from edge_app.sources.liblsl import configure_liblsl
+from edge_app.sources.lsl_eeg import LslEegSource
+from edge_app.sources.protocol import Source
+from edge_app.sources.rate_check import RateCheck
 from edge_app.sources.simulated import simulated_eeg
+from edge_app.supervisor import StreamJob, Supervisor
 
 pytestmark = pytest.mark.lsl
 SESSION = f"bedside-{os.getpid()}"
@@ -38,8 +49,10 @@ def outlet() -> Iterator[Outlet]:
             "labels": ["Fpz-Cz"],
             "units": ["microvolts"],
             "rate_hz": 100,
-            "sends": True,
+            "format": "float32",
+            "unstamped_every": 0,
         } | change
+        given = {"sends_hz": given["rate_hz"]} | given
         command = [sys.executable, "-m", "tests.lsl_outlet", SESSION, json.dumps(given)]
         root = Path(__file__).resolve().parents[1]
         started.append(subprocess.Popen(command, cwd=root, stderr=subprocess.DEVNULL))
@@ -108,7 +121,7 @@ async def test_an_outlet_that_dies_is_lost_not_silently_recovered(outlet: Outlet
 
 
 async def test_an_outlet_that_sends_nothing_is_lost_too(outlet: Outlet) -> None:
-    outlet("mute", sends=False)
+    outlet("mute", sends_hz=0)
     async with source("mute", stale_after_s=0.5) as stream:
         assert isinstance(stream, LslEegSource)
         with pytest.raises(SourceLostError, match=r"no data for 0\.5 s"):
@@ -129,7 +142,8 @@ async def test_a_stream_that_is_not_there_is_reported_with_those_that_are(outlet
         ({"labels": ["A", "B"], "units": ["uV", "uV"]}, {}, "several channels"),
         ({"labels": ["A", "B"], "units": ["uV", "uV"]}, {"channel": "C"}, r"\['A', 'B'\], got C"),
         ({"units": None}, {}, "does not say in which unit"),
-        ({"units": ["furlong"]}, {}, "furlong"),
+        ({"units": ["furlong"]}, {}, "unit that is not known, .* got furlong"),
+        ({"format": "string", "sends_hz": 0}, {}, "sends text, not numbers"),
     ],
 )
 async def test_what_cannot_be_read_is_refused(
@@ -152,11 +166,171 @@ async def test_a_stop_while_searching_is_obeyed_within_a_second() -> None:
     assert time.monotonic() - begun_s < 1.0
 
 
+def test_an_outlet_that_freezes_once_found_does_not_hold_up_a_stop(outlet: Outlet) -> None:
+    """Frozen, it accepts a connection and never answers: every call into liblsl blocks."""
+    process = outlet("freezes")
+    frozen = threading.Event()
+
+    class Freezing(LslEegSource):
+        def _resolve(self, cancelled: threading.Event) -> object:
+            found = super()._resolve(cancelled)
+            process.send_signal(signal.SIGSTOP)
+            frozen.set()
+            return found
+
+    def build() -> Pipeline:
+        stream = Freezing(name="eeg", source_id="freezes", resolve_timeout_s=20.0, session=SESSION)
+        return Pipeline(stream, never, never, health, clock=None)
+
+    def never(_: object) -> NoReturn:
+        raise AssertionError("nothing was opened")
+
+    health = StreamHealth("eeg")
+    before = set(threading.enumerate())
+    supervisor = Supervisor([StreamJob(health, build)])
+    supervisor.start()
+    assert frozen.wait(20.0)
+    time.sleep(0.3)  # into the blocking call
+    assert supervisor.stop() == []  # within STOP_WITHIN_S, and its executor is gone with it
+    assert set(threading.enumerate()) <= before
+    assert (health.state, health.last_error) == ("ended", "")
+
+
+async def test_an_outlet_that_freezes_once_found_is_given_up(
+    outlet: Outlet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = outlet("frozen")
+    stream = source("frozen")
+    await stream.open()
+    await stream.close()
+    resolve = LslEegSource._resolve
+
+    def freeze(self: LslEegSource, cancelled: threading.Event) -> object:
+        found = resolve(self, cancelled)
+        process.send_signal(signal.SIGSTOP)
+        return found
+
+    monkeypatch.setattr(LslEegSource, "_resolve", freeze)
+    stream = LslEegSource(name="eeg", source_id="frozen", resolve_timeout_s=2.0, session=SESSION)
+    with pytest.raises(SourceLostError, match="found but does not answer"):
+        await stream.open()
+
+
+@pytest.mark.parametrize("sends_hz", [50, 200])
+async def test_an_outlet_that_lies_about_its_rate_is_refused(outlet: Outlet, sends_hz: int) -> None:
+    outlet("lies", sends_hz=sends_hz)
+    async with source("lies") as stream:
+        assert isinstance(stream, LslEegSource)
+        with pytest.raises(SourceError, match=f"expected 100 Hz, got {sends_hz} Hz"):
+            await take(stream, 10_000)
+
+
+async def test_samples_without_a_time_are_skipped_and_said_once(
+    outlet: Outlet, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lsl_inlet, "CORRECT_EVERY_S", 0.0)  # clocks compared at every pull
+    outlet("untimed", unstamped_every=4)
+    with caplog.at_level(logging.WARNING):
+        async with source("untimed") as stream:
+            assert isinstance(stream, LslEegSource)
+            got = await take(stream, 90)
+    assert np.isfinite(got.times_s).all()
+    assert (got.samples[:, 0] % 4 != 0).all()
+    assert caplog.text.count("samples without a time are skipped") == 1
+    assert abs(time.monotonic() - got.times_s[-1]) < 1.0
+
+
+def test_a_process_has_one_lsl_session() -> None:
+    configure_liblsl(SESSION)
+    configure_liblsl(SESSION)
+    for other in ("another", None):
+        with pytest.raises(ConfigError, match="one LSL session only"):
+            configure_liblsl(other)
+
+
+def test_a_session_and_a_settings_file_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(liblsl, "_requested", [])
+    monkeypatch.setenv("LSLAPICFG", "ward.cfg")
+    with pytest.raises(ConfigError, match=r"ward\.cfg"):
+        configure_liblsl("bed-9")
+    configure_liblsl(None)
+
+
+def measure(check: RateCheck, times_s: np.ndarray) -> list[float]:
+    """Return every wrong rate that the check finds, fed ten samples at a time."""
+    found = [check.wrong_rate_hz(times_s[i : i + 10]) for i in range(0, len(times_s), 10)]
+    return [rate_hz for rate_hz in found if rate_hz is not None]
+
+
+@pytest.mark.parametrize("jitter_s", [0.0, 0.02])
+def test_the_rate_is_measured_over_stretches_without_a_gap(jitter_s: float) -> None:
+    n = np.arange(6000)
+    rng = np.random.default_rng(0)
+    right_s = n / 100.0 + rng.uniform(-jitter_s, jitter_s, len(n))
+    lost = (n // 20) % 10 == 3  # a packet of 20 in 10 is lost: 10 % fewer samples
+    assert measure(RateCheck(100.0, jitter_s), right_s) == []
+    assert measure(RateCheck(100.0, jitter_s), right_s[~lost]) == []
+    assert measure(RateCheck(100.0, jitter_s), np.concatenate([right_s, right_s])) == []
+    for sends_hz in (25.0, 94.0, 106.0, 250.0):
+        wrong = measure(RateCheck(100.0, jitter_s), n / sends_hz)
+        assert len(wrong) > 1
+        np.testing.assert_allclose(wrong, sends_hz, rtol=1e-6)
+    assert measure(RateCheck(100.0, jitter_s), n / 96.0) == []
+    assert measure(RateCheck(100.0, jitter_s), np.zeros(6000)) == [np.inf] * 6
+
+
+class Broken(Source):
+    """A sensor that sends one chunk and then fails."""
+
+    def __init__(self) -> None:
+        self._sensor = simulated_eeg(name="eeg", seed=1, clock=MonotonicClock(), paced=True)
+        self.closed = 0
+
+    async def open(self) -> StreamInfo:
+        return await self._sensor.open()
+
+    async def close(self) -> None:
+        self.closed += 1
+        await self._sensor.close()
+
+    async def __aiter__(self) -> AsyncIterator[Chunk]:
+        async for chunk in self._sensor:
+            yield chunk
+            raise SourceError("its battery is empty", source="sensor", next_step="charge it")
+
+
+async def test_a_sensor_that_fails_behind_the_loopback_is_heard() -> None:
+    """Its own error, not a silence noticed seconds later."""
+    sensor = Broken()
+    loopback = LslLoopbackSource(name="eeg", sensor=sensor)
+    with pytest.raises(SourceError, match="battery is empty"):
+        async with loopback:
+            await take(loopback, 10_000)
+    assert sensor.closed >= 1
+
+
+async def test_the_loopback_closes_the_sensor_though_the_inlet_does_not_close(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def close_and_fail(inlet: LslEegSource) -> None:
+        await close(inlet)
+        raise SourceError("the inlet hangs", source="eeg", next_step="wait")
+
+    close = LslEegSource.close
+    sensor = simulated_eeg(name="eeg", seed=1, clock=MonotonicClock(), paced=True)
+    loopback = LslLoopbackSource(name="eeg", sensor=sensor)
+    await loopback.open()
+    monkeypatch.setattr(LslEegSource, "close", close_and_fail)
+    with pytest.raises(SourceError, match="the inlet hangs"):
+        await loopback.close()
+    assert [chunk async for chunk in sensor] == []  # a closed source delivers nothing
+
+
 async def test_the_simulated_sleeper_comes_back_through_lsl_with_its_truth() -> None:
     clock = MonotonicClock(speed=20.0)
     sensor = simulated_eeg(name="eeg", seed=3, clock=clock, paced=True)
     direct = simulated_eeg(name="eeg", seed=3, paced=False, duration_s=60.0)
-    loopback = LslLoopbackSource(name="eeg", sensor=sensor, clock=clock)
+    loopback = LslLoopbackSource(name="eeg", sensor=sensor)
     async with direct, loopback:
         expected = np.concatenate([chunk.samples async for chunk in direct])
         got = await take(loopback, 2000)

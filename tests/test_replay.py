@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -178,7 +180,7 @@ def test_bad_input_is_a_sentence_and_an_exit_code(
     told = " ".join((done.stdout + done.stderr).split())
     assert says in told
     assert "Traceback" not in told
-    assert not (tmp_path / "out" / "predictions.jsonl").exists()
+    assert not list((tmp_path / "out").glob("predictions*"))
 
 
 def test_a_wrong_channel_lists_the_channels(data_dir: Path, tmp_path: Path) -> None:
@@ -209,17 +211,104 @@ def test_a_flipped_byte_in_the_bundle_is_refused(tmp_path: Path) -> None:
     assert "hash differs" in done.stderr
 
 
-def test_a_failed_replay_leaves_an_earlier_result_alone(tmp_path: Path) -> None:
+LIMITED = """
+import resource, signal, sys
+from edge_app.__main__ import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
+main()
+"""
+
+
+def test_a_disk_that_fills_in_the_middle_leaves_an_earlier_result_alone(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path, "frailty")
-    out = tmp_path / "out"
-    replay(ReplayRequest(walking_csv(tmp_path / "walk.csv"), "frailty", bundle, out))
+    out, walk = tmp_path / "out", walking_csv(tmp_path / "walk.csv")
+    replay(ReplayRequest(walk, "frailty", bundle, out))
     before = (out / "predictions.jsonl").read_bytes()
-    (out / "predictions.jsonl.part").symlink_to("/dev/full")  # the disk is full from now on
-    walk = tmp_path / "walk.csv"
-    os.environ.pop("BEDSIDE_LOG", None)
-    done = edge_app("replay", walk, "--task", "sleep", "--bundle", bundle, "--out", out)
-    assert done.returncode == 2
+    limit = len(before) - 300  # the last line is cut
+    command = [sys.executable, "-c", LIMITED, limit, "replay", walk, "--task", "frailty"]
+    command += ["--bundle", bundle, "--out", out]
+    done = subprocess.run(
+        list(map(str, command)),
+        cwd=ROOT,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 5, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "predictions.jsonl.part" in done.stderr
     assert (out / "predictions.jsonl").read_bytes() == before
+    kept = (out / "predictions.jsonl.part").read_bytes()
+    assert kept.endswith(b"\n")
+    assert 0 < len(kept) <= limit
+    assert before.startswith(kept)
+
+
+@pytest.mark.parametrize("name", ["predictions.jsonl.part", "predictions.jsonl", "health.json"])
+def test_a_directory_in_the_way_is_a_sentence(tmp_path: Path, name: str) -> None:
+    bundle = write_bundle(tmp_path, "frailty")
+    (tmp_path / "out" / name).mkdir(parents=True)
+    walk = walking_csv(tmp_path / "walk.csv")
+    done = edge_app(
+        "replay", walk, "--task", "frailty", "--bundle", bundle, "--out", tmp_path / "out"
+    )
+    assert done.returncode == 5
+    assert name in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_replay_keeps_what_it_has_and_says_where(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    bundle = write_bundle(tmp_path, "frailty")
+    out, walk = tmp_path / "out", walking_csv(tmp_path / "walk.csv")
+    before = replay(ReplayRequest(walk, "frailty", bundle, out)).path.read_bytes()
+    command = [sys.executable, "-m", "edge_app", "replay", walk, "--task", "frailty"]
+    command += ["--speed", "1", "--bundle", bundle, "--out", out]
+    process = subprocess.Popen(
+        list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    part = out / "predictions.jsonl.part"
+    try:
+        deadline_s = time.monotonic() + 60.0
+        while not (part.exists() and part.stat().st_size) and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == code, errors
+    assert "Traceback" not in errors
+    assert f"stopped; what was estimated so far is in {part}\n" in output
+    assert (out / "predictions.jsonl").read_bytes() == before
+    kept = part.read_bytes()
+    assert before.startswith(kept)
+    assert kept.endswith(b"\n")
+
+
+def test_a_recording_that_cannot_be_opened_leaves_an_earlier_partial_result(tmp_path: Path) -> None:
+    (tmp_path / "predictions.jsonl.part").write_text("{}\n")
+    done = edge_app("replay", tmp_path / "mistyped.csv", "--task", "frailty", "--out", tmp_path)
+    assert done.returncode == 4
+    assert "estimated so far" not in done.stderr
+    assert (tmp_path / "predictions.jsonl.part").read_text() == "{}\n"
+
+
+def test_a_recording_shorter_than_a_window_gives_an_empty_result(tmp_path: Path) -> None:
+    walk = walking_csv(tmp_path / "walk.csv")
+    walk.write_text("\n".join(walk.read_text().splitlines()[:101]) + "\n")
+    bundle = write_bundle(tmp_path, "frailty")
+    done = edge_app(
+        "replay", walk, "--task", "frailty", "--bundle", bundle, "--out", tmp_path / "out"
+    )
+    assert done.returncode == 0
+    assert "0 predictions" in done.stdout
+    assert (tmp_path / "out" / "predictions.jsonl").read_bytes() == b""
+    assert not (tmp_path / "out" / "predictions.jsonl.part").exists()
 
 
 def test_not_finite_samples_are_abstentions_not_answers(tmp_path: Path) -> None:

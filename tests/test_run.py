@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from edge_app.errors import SinkError
+from edge_app.health import StreamHealth
+from edge_app.run import RunResult
 from tests.bundles import write_bundle
 from tests.conftest import ROOT
 from tests.test_replay import edge_app, walking_csv
@@ -35,6 +41,25 @@ def configure(folder: Path, *, recording: str = "walk.csv") -> Path:
     path = folder / "device.yaml"
     path.write_text(CONFIG.format(path=recording), encoding="utf-8")
     return path
+
+
+def live_only(folder: Path) -> Path:
+    """One simulated foot, shown on the console and written."""
+    path = configure(folder)
+    text = path.read_text(encoding="utf-8")
+    start, end = text.index("  - name: file"), text.index("sinks:")
+    path.write_text(text[:start] + text[end:] + "  - {kind: console}\n", encoding="utf-8")
+    return path
+
+
+def written(folder: Path) -> list[dict]:
+    text = (folder / "out" / "predictions.jsonl").read_text(encoding="utf-8")
+    return [json.loads(row) for row in text.splitlines()]
+
+
+def last_health(folder: Path) -> dict[str, dict]:
+    last = json.loads((folder / "out" / "health.jsonl").read_text().splitlines()[-1])
+    return {stream["stream"]: stream for stream in last["streams"]}
 
 
 def wait_for_lines(path: Path, process: subprocess.Popen[str], n: int) -> list[str]:
@@ -67,34 +92,166 @@ def test_a_signal_ends_it_with_everything_written(tmp_path: Path, number: signal
     assert len(replayed) == 17
     assert all(row["latency_s"] is None and not row["simulated"] for row in replayed)
     assert all(row["latency_s"] >= 0 and row["simulated"] for row in live)
-    last = json.loads((tmp_path / "out" / "health.jsonl").read_text().splitlines()[-1])
-    assert {s["stream"]: s["state"] for s in last["streams"]} == {"foot": "ended", "file": "ended"}
-    assert sum(s["predictions"] for s in last["streams"]) == len(rows)
+    health = last_health(tmp_path)
+    assert {name: s["state"] for name, s in health.items()} == {"foot": "ended", "file": "ended"}
+    assert sum(s["predictions"] for s in health.values()) == len(rows)
     assert "foot: ended" in output
 
 
 def test_a_stream_that_cannot_open_never_stops_the_other(tmp_path: Path) -> None:
     config = configure(tmp_path, recording="missing.csv")
     done = edge_app("run", config, "--duration", "4")
-    assert done.returncode == 0
+    assert done.returncode == 4
+    assert "file: failed" in done.stdout
+    assert "nothing ever came from it" in done.stdout
+    assert "foot: ended" in done.stdout
     assert "missing.csv" in done.stderr
     assert "Traceback" not in done.stderr
-    rows = (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()
-    assert {json.loads(row)["stream"] for row in rows} == {"foot"}
-    last = json.loads((tmp_path / "out" / "health.jsonl").read_text().splitlines()[-1])
-    health = {stream["stream"]: stream for stream in last["streams"]}
-    assert health["file"]["restarts"] >= 1
+    assert {row["stream"] for row in written(tmp_path)} == {"foot"}
+    health = last_health(tmp_path)
+    assert health["file"]["state"] == "failed"
     assert "missing.csv" in health["file"]["last_error"]
+
+
+@pytest.mark.lsl
+def test_a_sensor_that_never_came_is_no_success(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path, "sleep")
+    config = tmp_path / "device.yaml"
+    config.write_text(
+        f"device: test\nstreams:\n  - name: eeg\n    bundle: {bundle}\n"
+        "    source: {kind: lsl, source_id: nobody, resolve_timeout_s: 0.5}\n"
+        "sinks:\n  - {kind: console}\n",
+        encoding="utf-8",
+    )
+    done = edge_app("run", config, "--duration", "3")
+    assert done.returncode == 4
+    assert "eeg: failed" in done.stdout
+    assert "nobody" in done.stdout
+
+
+def test_an_undated_recording_is_dated_by_its_opening(tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    before_s = time.time()
+    assert edge_app("run", config, "--duration", "2").returncode == 0
+    after_s = time.time()
+    rows = [row for row in written(tmp_path) if row["stream"] == "file"]
+    assert len(rows) == 17
+    for row in rows:
+        at_s = datetime.fromisoformat(row["time"].replace("Z", "+00:00")).timestamp()
+        assert before_s - 0.001 <= at_s - row["time_s"] <= after_s
+
+
+@pytest.mark.parametrize("streams", ["stdout", "stdout and stderr"])
+def test_a_closed_pipe_does_not_end_a_run(tmp_path: Path, streams: str) -> None:
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge_app", "run", str(live_only(tmp_path)), "--duration", "5"],
+        cwd=ROOT,
+        stdout=writer,
+        stderr=subprocess.PIPE if streams == "stdout" else writer,
+        text=True,
+    )
+    os.close(writer)
+    os.close(reader)  # nobody listens
+    try:
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    assert not errors
+    times_s = [row["time_s"] for row in written(tmp_path)]
+    assert times_s[-1] - times_s[0] >= 1.0  # long after the first line on the console
+    assert last_health(tmp_path)["foot"]["last_error"] == ""
+
+
+def test_a_reader_that_does_not_read_holds_up_neither_results_nor_the_end(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"." * 4096)
+    os.set_blocking(writer, True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge_app", "run", str(live_only(tmp_path))],
+        cwd=ROOT,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writer)
+    try:
+        wait_for_lines(tmp_path / "out" / "predictions.jsonl", process, 3)
+        process.send_signal(signal.SIGTERM)
+        wait_for_lines(tmp_path / "out" / "health.jsonl", process, 1)
+        assert last_health(tmp_path)["foot"]["state"] == "ended"
+        with os.fdopen(reader, "rb") as late:
+            shown = late.read()
+        process.communicate(timeout=10)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert b"foot: ended" in shown
+
+
+def test_a_closed_reader_leaves_check_its_exit_code(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "edge_app", "check", str(write_bundle(tmp_path, "frailty"))]
+    done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert done.returncode == 0
+    assert done.stderr == b""
+
+
+def test_a_run_ends_with_lost_results_first_then_with_the_failed_stream() -> None:
+    good, unknown = StreamHealth("a", state="ended"), StreamHealth("b", state="failed")
+    misfit = StreamHealth("c", state="failed", error_code=2)
+    lost = SinkError("lost", next_step="Free space")
+    assert RunResult((good,), None, ()).exit_code == 0
+    assert RunResult((good, unknown), None, ()).exit_code == 4
+    assert RunResult((good, misfit, unknown), None, ()).exit_code == 2
+    assert RunResult((misfit,), None, (), lost).exit_code == 5
+
+
+LEFT_BEHIND = """
+import threading, time
+from concurrent.futures import ThreadPoolExecutor
+from edge_app.cli import _finish_run
+from edge_app.errors import SinkError
+from edge_app.health import StreamHealth
+from edge_app.run import RunResult
+ThreadPoolExecutor().submit(time.sleep, 3600)
+lost = SinkError("2 line(s) are lost", next_step="Free space")
+_finish_run(RunResult((StreamHealth("cam", state="running"),), None, ("cam",), lost))
+"""
+
+
+def test_a_thread_that_hangs_does_not_keep_the_process() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT_BEHIND],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 5
+    assert "cam: running" in done.stdout
+    assert "2 line(s) are lost" in done.stderr
 
 
 def test_a_full_disk_is_told_and_does_not_stop_the_run(tmp_path: Path) -> None:
     config = configure(tmp_path)
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "predictions.jsonl").symlink_to("/dev/full")
+    for name in ("predictions.jsonl", "health.jsonl"):
+        (tmp_path / "out" / name).symlink_to("/dev/full")
     done = edge_app("run", config, "--duration", "4")
     assert done.returncode == 5
+    assert "foot: ended" in done.stdout  # the summary comes all the same
     assert "No space left on device" in done.stderr
+    assert "could not be written and are lost" in done.stderr
     assert "Free space" in done.stderr
+    assert done.stderr.count("held in memory") == 2  # once a minute and file, not once a line
     assert "Traceback" not in done.stderr
 
 
@@ -121,8 +278,35 @@ def test_check_passes_a_good_device_and_names_what_is_wrong(tmp_path: Path) -> N
     assert "FAILED" in bad.stdout
     config.write_text(configured.replace("device:", "devise:"))
     wrong = edge_app("check", config)
-    assert wrong.returncode == 1
-    assert "devise" in " ".join(wrong.stdout.split())
+    assert wrong.returncode == 2
+    assert "devise" in wrong.stderr
+    assert edge_app("check", tmp_path / "missing.yaml").returncode == 2
+
+
+def test_check_tells_a_bad_bundle_once_and_names_the_face_detector(tmp_path: Path) -> None:
+    emotion = write_bundle(tmp_path, "emotion")
+    config = tmp_path / "device.yaml"
+    config.write_text(
+        f"""
+device: test
+streams:
+  - {{name: a, bundle: nowhere, source: {{kind: simulated, sensor: imu}}}}
+  - {{name: b, bundle: nowhere, source: {{kind: simulated, sensor: imu}}}}
+  - name: c
+    bundle: {emotion}
+    face_detector: missing.onnx
+    source: {{kind: simulated, sensor: face}}
+sinks:
+  - {{kind: console}}
+""",
+        encoding="utf-8",
+    )
+    done = edge_app("check", config)
+    assert done.returncode == 1
+    failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
+    assert len(failed) == 2
+    assert failed[0].startswith("FAILED  bundle nowhere: ")
+    assert failed[1].startswith("FAILED  stream c: face detector: ")
 
 
 def test_check_takes_a_bundle_too(tmp_path: Path) -> None:
@@ -161,4 +345,17 @@ def test_devices_lists_without_hardware() -> None:
 def test_help_teaches_with_an_example(command: str) -> None:
     done = edge_app(command, "--help")
     assert done.returncode == 0
-    assert "Example: edge-app" in done.stdout
+    lines = done.stdout.splitlines()
+    assert any(line.strip().startswith("Example: edge-app") for line in lines)
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_stream_that_does_not_fit_its_model_ends_with_the_code_of_a_wrong_configuration(
+    tmp_path: Path,
+) -> None:
+    config = configure(tmp_path)
+    text = config.read_text().replace("sensor: imu", "sensor: eeg")
+    config.write_text(text, encoding="utf-8")
+    done = edge_app("run", config, "--duration", "2")
+    assert done.returncode == 2
+    assert "cannot read this stream" in done.stderr

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from edge_app.build import build_job, open_bundle
+from edge_app.clock import MonotonicClock
+from edge_app.config import RecordingConfig, StreamConfig
 from edge_app.contracts import Prediction, StreamInfo
 from edge_app.errors import ConfigError, SourceLostError, SourceNotFoundError
 from edge_app.health import StreamHealth
@@ -17,6 +22,7 @@ from edge_app.sources.protocol import Source
 from edge_app.supervisor import STOP_WITHIN_S, StreamJob, Supervisor
 from edge_app.tasks.protocol import Task
 from edge_app.windowing import SlidingWindows, Windower
+from tests.conftest import ROOT
 from tests.scripted import EchoTask, ScriptedSource, seconds
 
 LOST = SourceLostError("gone", source="scripted", next_step="wait")
@@ -28,6 +34,8 @@ def job(
     sources: list[Callable[[], Source]],
     said: list[Prediction],
     prepare: Callable[[StreamInfo], tuple[Windower, Task]] | None = None,
+    *,
+    retry_source_errors: bool = True,
 ) -> StreamJob:
     """A job whose n-th attempt uses the n-th source; the last one is repeated."""
     health = StreamHealth(name)
@@ -41,7 +49,7 @@ def job(
         source = next(attempts, last)()
         return Pipeline(source, prepare or default, said.append, health, clock=None)
 
-    return StreamJob(health, build)
+    return StreamJob(health, build, retry_source_errors)
 
 
 def wait_until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
@@ -92,6 +100,65 @@ def test_what_cannot_mend_itself_is_not_tried_again() -> None:
     supervisor.join(5.0)
     assert (work.health.state, work.health.restarts) == ("failed", 0)
     assert "does not fit" in work.health.last_error
+
+
+@pytest.mark.parametrize("error", [LOST, MISSING])
+def test_a_source_that_does_not_come_back_is_not_tried_again(error: SourceLostError) -> None:
+    """A recording that is missing or damaged does not mend itself."""
+    work = job("a", [lambda: ScriptedSource(fail_open=error)], [], retry_source_errors=False)
+    supervisor = Supervisor([work], first_backoff_s=0.01)
+    supervisor.start()
+    supervisor.join(5.0)
+    assert (work.health.state, work.health.restarts) == ("failed", 0)
+    assert work.health.last_error == str(error)
+
+
+def test_a_configured_recording_that_is_missing_fails_for_good(tmp_path: Path) -> None:
+    gone = RecordingConfig(kind="recording", path=tmp_path / "gone.edf")
+    bundle = open_bundle(ROOT / "exports" / "sleep")
+    config = StreamConfig(name="night", bundle=ROOT / "exports" / "sleep", source=gone)
+    work = build_job(config, bundle, MonotonicClock(), [].append, lambda _info, _source: None)
+    supervisor = Supervisor([work], first_backoff_s=0.01)
+    supervisor.start()
+    supervisor.join(5.0)
+    assert (work.health.state, work.health.restarts) == ("failed", 0)
+    assert "gone.edf" in work.health.last_error
+
+
+@pytest.mark.parametrize("kind", [SystemExit, asyncio.CancelledError, GeneratorExit])
+def test_a_stream_is_never_silently_dead(
+    kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever leaves an attempt, unless a stop was asked for, is logged and tried again."""
+
+    class Leaves(ScriptedSource):
+        async def open(self) -> StreamInfo:
+            raise kind
+
+    said: list[Prediction] = []
+    work = job("a", [Leaves, lambda: ScriptedSource(seconds(0, 1))], said)
+    supervisor = Supervisor([work], first_backoff_s=0.01)
+    with caplog.at_level(logging.ERROR):
+        supervisor.start()
+        supervisor.join(5.0)
+    assert (work.health.state, work.health.restarts) == ("ended", 1)
+    assert kind.__name__ in work.health.last_error
+    assert "please report it" in caplog.text
+    assert said
+
+
+def test_a_log_line_names_its_stream_once(caplog: pytest.LogCaptureFixture) -> None:
+    errors = [LOST, ConfigError("does not fit", next_step="correct it")]
+    attempts: list[Callable[[], Source]] = [lambda: ScriptedSource(errors[0]), lambda: wrong]
+    wrong = ScriptedSource(errors[1])
+    supervisor = Supervisor([job("scripted", attempts, [])], first_backoff_s=0.01)
+    with caplog.at_level(logging.ERROR):
+        supervisor.start()
+        supervisor.join(5.0)
+    assert [record.getMessage() for record in caplog.records] == [
+        "scripted: gone. wait",
+        "scripted: does not fit. correct it",
+    ]
 
 
 def test_a_stream_that_fails_or_hangs_never_stops_another() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -15,11 +16,19 @@ from rich.text import Text
 from edge_app.clock import Clock
 from edge_app.contracts import Prediction, StreamInfo
 from edge_app.health import StreamHealth
+from edge_app.sinks.steady_console import SteadyConsole
 from edge_app.sources.protocol import Source
 
+logger = logging.getLogger(__name__)
+
+FIRST_PLAIN_S = 1.0
 PLAIN_EVERY_S = 10.0
-"""Where the output is no terminal, one line a stream this often."""
-_BLOCKS = " ▁▂▃▄▅▆▇█"
+"""Where the output is no terminal, one line a stream this often, the first after a second."""
+STALE_AFTER_S = 3.0
+STALE_AFTER_WINDOWS = 2.0
+"""An answer is about the present while data is this fresh, and answers come: so many windows."""
+SHOWN_LABELS = 3
+BAR_WIDTH = 10
 
 
 @dataclass(slots=True)
@@ -27,7 +36,8 @@ class Seen:
     """What has been said on one stream.
 
     Attributes:
-        newest: the newest statement about the newest window.
+        newest: the newest statement about the newest window since the stream was last opened.
+        said_s: clock time at which it was made.
         labels: how often each label was final.
         reasons: how often each reason for abstaining was final.
         compared: final labels that could be held against a simulation's truth.
@@ -35,6 +45,7 @@ class Seen:
     """
 
     newest: Prediction | None = None
+    said_s: float = 0.0
     labels: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     compared: int = 0
@@ -42,7 +53,10 @@ class Seen:
 
 
 class ConsoleSink:
-    """Shows predictions as they come.
+    """Shows predictions as they come: a live view in a terminal, elsewhere a line a stream.
+
+    Whoever emits only leaves the prediction here: a terminal that is slow, or gone, never holds a
+    stream up.
 
     Args:
         healths: the streams' health; may still be filled after construction.
@@ -51,27 +65,31 @@ class ConsoleSink:
     """
 
     def __init__(
-        self, healths: list[StreamHealth], clock: Clock, console: Console | None = None
+        self, healths: list[StreamHealth], clock: Clock, console: SteadyConsole | None = None
     ) -> None:
         self._healths = healths
         self._clock = clock
-        self._console = console or Console()
+        self._console = console or SteadyConsole()
         self._sources: dict[str, tuple[StreamInfo, Source]] = {}
         self.seen: dict[str, Seen] = {}
         self._live: Live | None = None
         self._lock = threading.Lock()
-        self._next_plain_s = time.monotonic() + PLAIN_EVERY_S
+        self._next_plain_s = time.monotonic() + FIRST_PLAIN_S
 
     def watch(self, info: StreamInfo, source: Source) -> None:
-        """Learn what a stream is, when it opens."""
+        """Learn what a stream is, when it opens; what it said before is no longer the present."""
         with self._lock:
             self._sources[info.name] = (info, source)
+            self.seen.setdefault(info.name, Seen()).newest = None
 
     def start(self) -> None:
         """Begin the live view, if this is a terminal."""
         if self._console.is_terminal and self._live is None:
             self._live = Live(
-                get_renderable=self.render, console=self._console, refresh_per_second=4
+                get_renderable=self.render,
+                console=self._console,
+                refresh_per_second=4,
+                transient=True,  # the summary takes its place
             )
             self._live.start()
 
@@ -79,18 +97,27 @@ class ConsoleSink:
         """Take one prediction."""
         with self._lock:
             seen = self.seen.setdefault(prediction.stream, Seen())
-            newest = seen.newest
-            if newest is None or prediction.start_s >= newest.start_s:
-                seen.newest = prediction
+            if _follows(prediction, seen.newest):
+                seen.newest, seen.said_s = prediction, self._clock.now_s()
             if prediction.final:
                 self._count(seen, prediction)
-        if self._live is None and time.monotonic() >= self._next_plain_s:
-            self._next_plain_s = time.monotonic() + PLAIN_EVERY_S
-            for line in self._plain_lines():
-                self._console.print(line, markup=False, highlight=False)
+
+    def refresh(self) -> None:
+        """Print the plain lines when they are due; for the main thread, as often as it likes."""
+        if self._live is not None or time.monotonic() < self._next_plain_s:
+            return
+        self._next_plain_s = time.monotonic() + PLAIN_EVERY_S
+        if self._console.would_block:
+            return
+        lines = "\n".join(self._plain_lines())
+        try:
+            self._console.print(lines, markup=False, highlight=False, soft_wrap=True)
+        except OSError as error:  # standard output may be a file on a full disk
+            self._console.on_broken_pipe()
+            logger.error("the console falls silent: %s", error.strerror or error)
 
     def close(self) -> None:
-        """End the live view, leaving its last state; may be called twice."""
+        """End the live view; may be called twice."""
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -114,8 +141,8 @@ class ConsoleSink:
     def render(self) -> RenderableType:
         """Return the whole view."""
         table = Table(expand=True, title="Bedside: not a medical device", title_justify="left")
-        for heading in ("stream", "answer", "probabilities", "truth (simulated)", "state"):
-            table.add_column(heading)
+        for heading in ("stream", "answer", "most likely", "truth", "state"):
+            table.add_column(heading, no_wrap=heading == "most likely")
         simulated = False
         with self._lock:
             for health in self._healths:
@@ -134,7 +161,9 @@ class ConsoleSink:
         if seen is None or seen.newest is None:
             waiting = "waiting for the first window" if health.state == "running" else ""
             return [name, Text(waiting, style="dim"), "", "", self._state(health)]
-        newest = seen.newest
+        newest, unknown = seen.newest, self._unknown(health, seen)
+        if unknown:
+            return [name, _unknown_answer(unknown), "", "", self._state(health)]
         truth = self._truth(newest) or ""
         agreement = f"\nagrees {seen.agreed} of {seen.compared}" if seen.compared else ""
         return [name, _answer(newest), _bars(newest), Text(truth + agreement), self._state(health)]
@@ -142,8 +171,9 @@ class ConsoleSink:
     def _state(self, health: StreamHealth) -> Text:
         style = {"running": "green", "waiting": "yellow", "failed": "red"}.get(health.state, "")
         text = Text(health.state, style=style)
-        if health.latency_s is not None:
-            text.append(f", {1000 * health.latency_s:.0f} ms old", style="dim")
+        age_s = self._age_s(health)
+        if age_s is not None:
+            text.append(f"\ndata {age_s:.1f} s old", style="dim")
         counts = (
             ("gaps", health.gaps),
             ("dropped", health.dropped),
@@ -155,26 +185,60 @@ class ConsoleSink:
             text.append(f"\n{health.last_error}", style="red")
         return text
 
+    def _age_s(self, health: StreamHealth) -> float | None:
+        """Return how long ago data last came; None for a recording."""
+        came_s = health.last_data_s
+        return None if came_s is None else max(0.0, self._clock.now_s() - came_s)
+
+    def _unknown(self, health: StreamHealth, seen: Seen) -> str:
+        """Return why the newest answer is not about the present; empty when it is."""
+        age_s = self._age_s(health)
+        if health.state != "running":
+            return "no data" if age_s is None else f"no data for {age_s:.0f} s"
+        if age_s is None or seen.newest is None:
+            return ""
+        if age_s > STALE_AFTER_S:
+            return f"no data for {age_s:.0f} s"
+        window_s = seen.newest.end_s - seen.newest.start_s
+        limit_s = max(STALE_AFTER_S, STALE_AFTER_WINDOWS * window_s)
+        silent_s = self._clock.now_s() - seen.said_s
+        return f"no answer for {silent_s:.0f} s" if silent_s > limit_s else ""
+
     def _plain_lines(self) -> list[str]:
-        lines = []
         with self._lock:
-            for health in self._healths:
-                seen = self.seen.get(health.stream)
-                newest = seen.newest if seen else None
-                watched = self._sources.get(health.stream)
-                tag = " (SIMULATED)" if watched is not None and watched[0].simulated else ""
-                said = "waiting for the first window" if newest is None else _answer(newest).plain
-                truth = self._truth(newest) if newest is not None else None
-                beside = f"; truth {truth}" if truth else ""
-                said = " ".join(said.split())
-                lines.append(f"{health.stream}{tag}: {said}{beside} [{health.state}]")
-        return lines
+            return [self._plain_line(health) for health in self._healths]
+
+    def _plain_line(self, health: StreamHealth) -> str:
+        seen, watched = self.seen.get(health.stream), self._sources.get(health.stream)
+        tag = " (SIMULATED)" if watched is not None and watched[0].simulated else ""
+        beside = ""
+        if seen is None or seen.newest is None:
+            running = health.state == "running"
+            said = "waiting for the first window" if running else "unknown, no data"
+        elif unknown := self._unknown(health, seen):
+            said = f"unknown, {unknown}"
+        else:
+            said = " ".join(_answer(seen.newest).plain.split())
+            truth = self._truth(seen.newest)
+            beside = f"; truth {truth}" if truth else ""
+        return f"{health.stream}{tag}: {said}{beside} [{health.state}]"
+
+
+def _follows(prediction: Prediction, newest: Prediction | None) -> bool:
+    """Tell a statement about a newer window, or after a jump back, from one on an older window."""
+    return (
+        newest is None or prediction.start_s >= newest.start_s or prediction.time_s < newest.time_s
+    )
+
+
+def _unknown_answer(reason: str) -> Text:
+    return Text(f"unknown\n{reason}", style="yellow")
 
 
 def _answer(prediction: Prediction) -> Text:
     if prediction.label is None:
         reason = prediction.abstained.value if prediction.abstained else ""
-        return Text(f"unknown\n{reason.replace('_', ' ')}", style="yellow")
+        return _unknown_answer(reason.replace("_", " "))
     text = Text(prediction.label, style="bold green")
     sureness = prediction.confidence or 0.0
     stage = "" if prediction.final else ", provisional"
@@ -183,9 +247,12 @@ def _answer(prediction: Prediction) -> Text:
 
 
 def _bars(prediction: Prediction) -> Text:
+    """Draw the largest probabilities, one a line."""
+    ranked = sorted(prediction.probabilities, key=lambda pair: -pair[1])[:SHOWN_LABELS]
     text = Text()
-    for label, probability in prediction.probabilities:
-        block = _BLOCKS[round(probability * (len(_BLOCKS) - 1))]
-        text.append(f"{block} ", style="cyan")
-        text.append(f"{label}  ", style="bold" if label == prediction.label else "dim")
+    for label, probability in ranked:
+        text.append(f"{label:<9}", style="bold" if label == prediction.label else "dim")
+        text.append(f"{'█' * round(probability * BAR_WIDTH):<{BAR_WIDTH}}", style="cyan")
+        text.append(f"{100 * probability:4.0f} %\n", style="dim")
+    text.rstrip()
     return text

@@ -4,12 +4,33 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Callable
 from typing import Protocol
 
 from edge_app.contracts import Prediction
 from edge_app.errors import SinkError
 
 logger = logging.getLogger(__name__)
+
+
+Origin = Callable[[], float]
+"""Tells the Unix time of a stream's time 0; a live stream's moves when the clock is set."""
+SILENCE_S = 60.0
+
+
+class OncePerMinute:
+    """Logs the errors of one writer, one a minute at most."""
+
+    def __init__(self) -> None:
+        self._silent_until_s = 0.0
+
+    def log(self, error: SinkError) -> None:
+        """Log an error, unless one was logged just now."""
+        now_s = time.monotonic()
+        if now_s >= self._silent_until_s:
+            logger.error("%s", error)
+            self._silent_until_s = now_s + SILENCE_S
 
 
 class Sink(Protocol):
@@ -34,8 +55,8 @@ class FanOut:
     """Gives every prediction to every sink, and the wall time with it.
 
     A sink that fails never keeps a prediction from the others. With ``strict`` the first failure is
-    raised (a replay stops: its file must be complete); otherwise it is logged, once a minute at
-    most, and the sink is tried again with the next prediction.
+    raised (a replay stops: its file must be complete); otherwise it is logged, once a minute and
+    sink at most, and the sink is tried again with the next prediction.
 
     Args:
         sinks: where to write.
@@ -43,45 +64,50 @@ class FanOut:
     """
 
     def __init__(self, sinks: list[Sink], *, strict: bool) -> None:
-        self._sinks = sinks
+        self._sinks = [(sink, OncePerMinute()) for sink in sinks]
         self._strict = strict
         self._lock = threading.Lock()
-        self._origins_unix_s: dict[str, float] = {}
-        self._silent_until_unix_s = 0.0
-        self.failures = 0
+        self._origins: dict[str, Origin] = {}
 
-    def set_origin(self, stream: str, unix_s: float) -> None:
+    def add(self, sink: Sink) -> None:
+        """Write to one sink more from now on."""
+        with self._lock:
+            self._sinks.append((sink, OncePerMinute()))
+
+    def set_origin(self, stream: str, origin: Origin) -> None:
         """State the wall-clock time of a stream's time 0."""
-        self._origins_unix_s[stream] = unix_s
+        self._origins[stream] = origin
 
     def emit(self, prediction: Prediction) -> None:
-        """Give a prediction to every sink; may be called from any thread.
+        """Give a prediction to every sink; may be called from any thread; no more after closing.
+
+        Args:
+            prediction: what is said.
 
         Raises:
             SinkError: a sink failed and the fan-out is strict.
         """
-        unix_s = self._origins_unix_s.get(prediction.stream, 0.0) + prediction.time_s
         with self._lock:
-            for sink in self._sinks:
+            origin = self._origins.get(prediction.stream)
+            unix_s = prediction.time_s + (0.0 if origin is None else origin())
+            for sink, complaints in self._sinks:
                 try:
                     sink.emit(prediction, unix_s)
                 except SinkError as error:
-                    self.failures += 1
                     if self._strict:
                         raise
-                    if unix_s >= self._silent_until_unix_s:
-                        logger.error("%s", error)
-                        self._silent_until_unix_s = unix_s + 60.0
+                    complaints.log(error)
 
     def close(self) -> None:
-        """Close every sink.
+        """Close every sink; may be called twice.
 
         Raises:
             SinkError: a sink could not write what it held; the others are closed all the same.
         """
         first: SinkError | None = None
         with self._lock:
-            for sink in self._sinks:
+            closing, self._sinks = self._sinks, []
+            for sink, _ in closing:
                 try:
                     sink.close()
                 except SinkError as error:

@@ -2,66 +2,40 @@
 
 ``recover=False``: a lost outlet raises ``SourceLostError`` and the supervisor resolves again,
 because liblsl's own recovery hides the gap and ignores a changed rate. The pull blocks in a
-thread with a timeout; the backlog that an inlet holds right after opening is thrown away, it is
-up to half a second old.
+thread, shortly; the backlog that an inlet holds right after opening is thrown away, it is up to
+half a second old.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
+import math
 import threading
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from edge_app.contracts import UNIT_UV, Chunk, Overflow, StreamInfo
+from edge_app.contracts import UNIT_UV, Chunk, Float64Array, Overflow, StreamInfo
 from edge_app.errors import SourceError, SourceLostError, SourceNotFoundError
+from edge_app.sources.liblsl import configure_liblsl, load_pylsl
+from edge_app.sources.lsl_inlet import LslInlet
 from edge_app.sources.protocol import Source
+from edge_app.sources.rate_check import RateCheck
 from edge_app.units import VOLTAGE_UNITS, microvolts_per
 
-_PULL_TIMEOUT_S = 0.2
 _LOOK_EVERY_S = 0.1
-_MAX_CHUNK = 4096
 
 
-def load_pylsl() -> Any:
-    """Import pylsl, and with it liblsl.
-
-    Raises:
-        SourceError: pylsl finds no liblsl (its aarch64 wheels carry none).
-    """
-    try:
-        import pylsl
-    except (ImportError, OSError, RuntimeError) as error:
-        raise SourceError(
-            f"liblsl cannot be loaded: {str(error).splitlines()[0] if str(error) else error!r}",
-            source="Lab Streaming Layer",
-            next_step="Install liblsl, or set PYLSL_LIB to a liblsl.so (the mne-lsl wheel has one)",
-        ) from error
-    return pylsl
-
-
-def configure_liblsl(session: str | None = None) -> None:
-    """Quieten liblsl, and with a session let it see only that session on this machine.
-
-    Works before liblsl's first use in the process; a file named by LSLAPICFG goes before it. LSL
-    has no authentication: a simulated outlet must never be taken for a patient's, so simulations
-    have a session of their own.
-
-    Args:
-        session: outlets and inlets of another session are invisible; None: no restriction.
-    """
-    pylsl = load_pylsl()
-    if "LSLAPICFG" in os.environ:
-        return
-    content = "[log]\nlevel = -2\n"
-    if session is not None:
-        content += f"[multicast]\nResolveScope = machine\n[lab]\nSessionID = {session}\n"
-        content += "[ports]\nIPv6 = disable\n"
-    pylsl.set_config_content(content)
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    inlet: LslInlet
+    info: StreamInfo
+    index: int
+    scale: float
+    rate_check: RateCheck
 
 
 class LslEegSource(Source):
@@ -104,36 +78,34 @@ class LslEegSource(Source):
         self._resolve_timeout_s = resolve_timeout_s
         self._stale_after_s = stale_after_s
         self._session = session
-        self._cancelled = threading.Event()
-        self._inlet: Any = None
-        self._index = 0
-        self._scale = 1.0
-        self._correction_s = 0.0
+        self._opened: _Opened | None = None
 
     async def open(self) -> StreamInfo:
         """Resolve, connect and describe the stream."""
-        self._cancelled.clear()
+        cancelled = threading.Event()  # of this opening alone
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.get_running_loop().run_in_executor(None, self._open)
+            self._opened = await loop.run_in_executor(None, self._open, cancelled)
         except asyncio.CancelledError:
-            self._cancelled.set()  # ends the search in the thread
+            cancelled.set()  # ends the search in the thread, which drops what it had opened
             raise
+        return self._opened.info
 
     async def close(self) -> None:
         """Disconnect; may be called twice."""
-        inlet, self._inlet = self._inlet, None
-        if inlet is not None:
-            await asyncio.get_running_loop().run_in_executor(None, inlet.close_stream)
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await asyncio.get_running_loop().run_in_executor(None, opened.inlet.close)
 
     async def __aiter__(self) -> AsyncIterator[Chunk]:
         """Yield what has arrived, as soon as it arrives."""
         loop = asyncio.get_running_loop()
-        last_s = time.monotonic()
-        while self._inlet is not None:
-            chunk = await loop.run_in_executor(None, self._pull, self._inlet)
-            if chunk is not None:
+        opened, last_s = self._opened, time.monotonic()
+        while opened is not None and opened is self._opened:
+            pulled = await loop.run_in_executor(None, opened.inlet.pull)
+            if pulled is not None:
                 last_s = time.monotonic()
-                yield chunk
+                yield self._chunk(opened, *pulled)
             elif time.monotonic() - last_s > self._stale_after_s:
                 raise SourceLostError(
                     f"no data for {self._stale_after_s:g} s, though the stream looks connected",
@@ -141,63 +113,51 @@ class LslEegSource(Source):
                     next_step="Check the headset; the stream is being looked for again",
                 )
 
-    def _pull(self, inlet: Any) -> Chunk | None:
-        """Wait for a sample, then take what else is there."""
-        pylsl = load_pylsl()
-        try:
-            first, stamp_s = inlet.pull_sample(timeout=_PULL_TIMEOUT_S)
-            if first is None:
-                return None
-            rows, stamps_s = inlet.pull_chunk(timeout=0.0, max_samples=_MAX_CHUNK)
-        except pylsl.util.LostError as error:
-            raise SourceLostError(
-                "the LSL outlet has gone",
+    def _chunk(self, opened: _Opened, times_s: Float64Array, samples: Float64Array) -> Chunk:
+        wrong_hz = opened.rate_check.wrong_rate_hz(times_s)
+        if wrong_hz is not None:
+            raise SourceError(
+                "the stream does not send at the rate it declares",
                 source=self._name,
-                next_step="Check the headset; the stream is being looked for again",
-            ) from error
-        samples = np.array([first, *rows], np.float64)[:, [self._index]] * self._scale
-        times_s = np.array([stamp_s, *stamps_s], np.float64) + self._correction_s
-        return Chunk(times_s, samples.astype(np.float32))
+                expected=f"{opened.info.rate_hz:g} Hz",
+                got=f"{wrong_hz:.3g} Hz by its own stamps",
+                next_step="Correct the rate in the program that sends, or look for lost samples",
+            )
+        with np.errstate(over="ignore"):  # beyond float32 becomes infinite, and is marked invalid
+            values = (samples[:, [opened.index]] * opened.scale).astype(np.float32)
+        return Chunk(times_s, values)
 
-    def _open(self) -> StreamInfo:
+    def _open(self, cancelled: threading.Event) -> _Opened:
         configure_liblsl(self._session)
-        pylsl = load_pylsl()
-        found = self._resolve(pylsl)
-        inlet = pylsl.StreamInlet(found, max_buflen=60, recover=False)
+        found = self._resolve(cancelled)
+        inlet = LslInlet(
+            found, name=self._name, timeout_s=self._resolve_timeout_s, cancelled=cancelled
+        )
         try:
-            inlet.open_stream(timeout=self._resolve_timeout_s)
-            described = inlet.info(timeout=self._resolve_timeout_s)
-            self._correction_s = float(inlet.time_correction(timeout=self._resolve_timeout_s))
-            info = self._describe(described)
-            inlet.flush()
-        except (pylsl.util.LostError, pylsl.util.TimeoutError) as error:
-            inlet.close_stream()
-            raise SourceLostError(
-                "the LSL outlet was found but does not answer",
-                source=self._name,
-                next_step="Check that nothing blocks its ports, and that it still runs",
-            ) from error
+            opened = self._describe(inlet)
         except SourceError:
-            inlet.close_stream()
+            inlet.close()
             raise
-        self._inlet = inlet
-        return info
+        inlet.flush()
+        if cancelled.is_set():
+            inlet.close()
+        return opened
 
-    def _resolve(self, pylsl: Any) -> Any:
+    def _resolve(self, cancelled: threading.Event) -> Any:
         key, value = ("type", "EEG")
         if self._source_id is not None:
             key, value = "source_id", self._source_id
         elif self._stream_name is not None:
             key, value = "name", self._stream_name
-        resolver = pylsl.ContinuousResolver()
+        resolver = load_pylsl().ContinuousResolver()
         deadline_s = time.monotonic() + self._resolve_timeout_s
         found: list[Any] = []
         while not found and time.monotonic() < deadline_s:
-            if self._cancelled.wait(_LOOK_EVERY_S):
+            if cancelled.wait(_LOOK_EVERY_S):
                 break
             found = [info for info in resolver.results() if getattr(info, key)() == value]
         if found:  # another of the same name answers about as soon
-            self._cancelled.wait(2 * _LOOK_EVERY_S)
+            cancelled.wait(2 * _LOOK_EVERY_S)
             found = [info for info in resolver.results() if getattr(info, key)() == value]
         if not found:
             seen = sorted(f"{info.name()} ({info.source_id()})" for info in resolver.results())
@@ -217,39 +177,50 @@ class LslEegSource(Source):
             )
         return found[0]
 
-    def _describe(self, described: Any) -> StreamInfo:
+    def _describe(self, inlet: LslInlet) -> _Opened:
+        described = inlet.described
+        if described.channel_format() == load_pylsl().cf_string:
+            raise self._unusable("the stream sends text, not numbers", "Name the stream of samples")
         labels = [label or str(i) for i, label in enumerate(described.get_channel_labels() or [])]
         labels = labels or [str(i) for i in range(described.channel_count())]
-        self._index = self._choose(labels)
-        units = described.get_channel_units() or []
-        unit = self._unit or (units[self._index] if self._index < len(units) else None)
-        scale = microvolts_per(unit or "")
-        if scale is None:
-            raise SourceError(
-                "the stream does not say in which unit it sends",
-                source=self._name,
-                expected=VOLTAGE_UNITS,
-                got=unit,
-                next_step="Set `unit` in the source's settings",
-            )
-        self._scale = scale
+        index = self._choose(labels)
         rate_hz = float(described.nominal_srate())
-        if rate_hz <= 0:
-            raise SourceError(
-                "the stream has no nominal rate",
-                source=self._name,
-                next_step="Use an outlet that declares its sampling rate",
+        if not (math.isfinite(rate_hz) and rate_hz > 0):
+            raise self._unusable(
+                "the stream has no nominal rate", "Use an outlet that declares its sampling rate"
             )
-        return StreamInfo(
+        units = described.get_channel_units() or []
+        info = StreamInfo(
             name=self._name,
             kind="eeg",
             rate_hz=rate_hz,
-            channels=(labels[self._index],),
+            channels=(labels[index],),
             units=(UNIT_UV,),
             device=f"LSL {described.name()} on {described.hostname()}",
             simulated=described.desc().child("acquisition").child_value("simulated") == "true",
             jitter_s=self._jitter_s,
         )
+        scale = self._scale(units[index] if index < len(units) else None)
+        return _Opened(inlet, info, index, scale, RateCheck(rate_hz, self._jitter_s))
+
+    def _scale(self, written: str | None) -> float:
+        """Return the factor to microvolts."""
+        unit = self._unit or written
+        if not unit:
+            raise self._unusable(
+                "the stream does not say in which unit it sends",
+                "Set `unit` in the source's settings",
+                expected=VOLTAGE_UNITS,
+            )
+        scale = microvolts_per(unit)
+        if scale is None:
+            raise self._unusable(
+                "the stream sends in a unit that is not known, or not clear",
+                "Set `unit` in the source's settings",
+                expected=VOLTAGE_UNITS,
+                got=unit,
+            )
+        return scale
 
     def _choose(self, labels: list[str]) -> int:
         if self._channel is None and len(labels) == 1:
@@ -258,10 +229,16 @@ class LslEegSource(Source):
         for index, label in enumerate(labels):
             if wanted == label.lower() or wanted == str(index):
                 return index
-        raise SourceError(
+        raise self._unusable(
             "the stream has several channels" if self._channel is None else "no such channel",
-            source=self._name,
+            "Set `channel` in the source's settings to one of them",
             expected=labels,
             got=self._channel,
-            next_step="Set `channel` in the source's settings to one of them",
+        )
+
+    def _unusable(
+        self, problem: str, next_step: str, *, expected: object = None, got: object = None
+    ) -> SourceError:
+        return SourceError(
+            problem, source=self._name, expected=expected, got=got, next_step=next_step
         )
