@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, checker, helper, numpy_helper, save
 
-from edge_app.inference.bundle import sha256_of
+from edge_app.inference.bundle import seal, sha256_of
+from edge_app.inference.onnx_runtime import load_onnxruntime
 
 FLOAT, UINT8 = TensorProto.FLOAT, TensorProto.UINT8
 LABELS = {
@@ -105,8 +106,7 @@ def _sleep_graphs(folder: Path, length: int) -> list[dict]:
 
 
 def _golden(folder: Path, graphs: list[dict], cases: int) -> dict:
-    import onnxruntime
-
+    onnxruntime = load_onnxruntime()
     rng, arrays = np.random.default_rng(3), {}
     for graph in graphs:
         session = onnxruntime.InferenceSession(str(folder / graph["file"]))
@@ -210,4 +210,5 @@ def write_bundle(folder: Path, task: str, **rolling: object) -> Path:
         "limits": "means nothing",
     }
     (out / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    seal(out)
     return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tarfile
 from pathlib import Path
 
 import cv2
@@ -112,6 +113,29 @@ def test_a_place_without_pictures_is_refused(tmp_path: Path) -> None:
         read_faces(tmp_path / "nowhere")
     (tmp_path / "fer2013.tar.xz").write_bytes(b"cut short")
     with pytest.raises(DatasetError, match="archive cannot be read"):
+        read_faces(tmp_path)
+
+
+@pytest.mark.parametrize("compression", ["gz", "xz"])
+def test_a_damaged_archive_is_refused(tmp_path: Path, compression: str) -> None:
+    noise = np.random.default_rng(1).integers(0, 4, 200_000, dtype=np.uint8)
+    (tmp_path / "noise").write_bytes(noise.tobytes())
+    archive = tmp_path / "fer2013.tar.xz"
+    with tarfile.open(archive, f"w:{compression}") as file:
+        file.add(tmp_path / "noise", "train/notes/noise")
+    whole = archive.read_bytes()
+    start = len(whole) // 2
+    archive.write_bytes(whole[:start] + bytes(b ^ 255 for b in whole[start:]))
+    with pytest.raises(DatasetError, match="archive cannot be read"):
+        read_faces(tmp_path)
+
+
+def test_a_picture_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
+    picture(tmp_path / "happy" / "a.png", grey=100)
+    data = bytearray((tmp_path / "happy" / "a.png").read_bytes())
+    data[16:24] = b"\x00\x0f\xff\xff" * 2  # a million pixels wide and high
+    (tmp_path / "happy" / "a.png").write_bytes(data)
+    with pytest.raises(DatasetError, match=r"happy/a\.png"):
         read_faces(tmp_path)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +13,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from edge_app.contracts import IMU_CHANNELS, IMU_UNITS  # noqa: E402
+from edge_app.contracts import IMU_CHANNELS, IMU_UNITS, Window  # noqa: E402
 from edge_app.inference.bundle import Bundle, load_bundle, require_golden  # noqa: E402
-from edge_app.preprocess.gait import gyr_rms_radps  # noqa: E402
+from edge_app.preprocess.gait import condition_gait, gyr_rms_radps  # noqa: E402
+from edge_app.sources.recording.formats import open_recording  # noqa: E402
+from edge_app.windowing import SlidingWindows  # noqa: E402
 from trainer.datasets.gstride import LABELS, Person, read_register  # noqa: E402
 from trainer.datasets.simulated_gait import (  # noqa: E402
     CONDITIONING,
+    WINDOW,
     gait_parameters,
     split_people,
     walking_windows,
@@ -99,6 +105,51 @@ def test_gate_tells_real_walking_from_real_standing(data_dir):
     swings = [gyr_rms_radps(samples[start : start + 200]) for start in range(200, 801, 50)]
     assert gyr_rms_radps(samples[:100]) < CONDITIONING.min_gyr_rms_radps
     assert np.median(swings) > 2 * CONDITIONING.min_gyr_rms_radps
+
+
+def foot_windows(path: Path) -> Iterator[Window]:
+    """The bedside's windows of a foot on the packet grid, without those that lack too much."""
+    recording = open_recording(path, kind="imu")
+    windower = SlidingWindows(
+        recording.info, length_samples=WINDOW.length_samples, hop_samples=WINDOW.hop_samples
+    )
+    for chunk in recording.chunks():
+        for window in windower.push(chunk):
+            if window.missing_fraction <= CONDITIONING.max_missing_fraction:
+                yield window
+    recording.close()
+
+
+def phase(window: Window, events: list[list[int]], turn: list[int]) -> str:
+    """What the labels say of a window; their numbers count packets of 1/100 s."""
+    first_s, last_s = events[0][0] / 100, events[-1][1] / 100
+    if window.end_s <= first_s or window.start_s >= last_s:
+        return "standing"
+    if window.start_s < turn[1] / 100 and window.end_s > turn[0] / 100:
+        return "turn"
+    return "walking" if first_s <= window.start_s and window.end_s <= last_s else "border"
+
+
+def test_gate_on_all_real_walks(data_dir):
+    """The figures in the docstring of CONDITIONING, by the definition that stands there."""
+    there, passed = Counter(), Counter()
+    for labels in sorted((data_dir / "gait/imu_walks").glob("*.json")):
+        trial = json.loads(labels.read_text())
+        for foot, events in (("lf", "LeftFootEvents"), ("rf", "RightFootEvents")):
+            for window in foot_windows(labels.with_name(f"{labels.stem}_{foot}.txt")):
+                label = phase(window, trial[events], trial["UTurnBoundaries"])
+                there[label] += 1
+                passed[label] += (
+                    condition_gait(
+                        window.samples,
+                        length_samples=WINDOW.length_samples,
+                        min_gyr_rms_radps=CONDITIONING.min_gyr_rms_radps,
+                    )
+                    is not None
+                )
+    assert (passed["walking"], there["walking"]) == (1300, 1331)
+    assert (passed["turn"], there["turn"]) == (354, 354)
+    assert (passed["standing"], there["standing"]) == (6, 419)
 
 
 def test_rotations_are_rotations_within_the_limit():

@@ -224,6 +224,48 @@ def test_a_counter_that_counts_something_else_is_refused(tmp_path: Path) -> None
         CsvImuRecording(written(tmp_path, text))
 
 
+def test_a_patient_who_is_mostly_still_does_not_hide_deg_per_second(tmp_path: Path) -> None:
+    """An hour of rest and half a minute of walking: the fastest moments tell, not the 99 %."""
+    rows = imu_rows(36_000)
+    rows[:, 0], rows[:, 3:] = 0.0, 0.5
+    rows[1000:1300, 4] = 250.0
+    text = imu_text(rows, preamble="Acquisition frequency: 100 Hz\n")
+    recording = CsvImuRecording(written(tmp_path, text))
+    _, samples = read(recording)
+    assert any("deg/s" in said for said in recording.assumptions)
+    assert samples[1100, 4] == pytest.approx(250.0 * np.pi / 180)
+
+
+@pytest.mark.parametrize("first", [[*range(60), *range(40)], [*range(100, 160), *range(119, 159)]])
+def test_a_counter_that_goes_back_is_refused_at_its_row(tmp_path: Path, first: list[int]) -> None:
+    text = imu_text(imu_rows(100), preamble="Rate: 100 Hz\n", first=[float(k) for k in first])
+    with pytest.raises(SourceError, match="goes back at row 61"):
+        CsvImuRecording(written(tmp_path, text), rate_hz=100.0)
+
+
+def test_a_time_that_goes_back_is_refused_at_its_row(tmp_path: Path) -> None:
+    times_s = [k / 100 for k in (*range(60), *range(20, 60))]
+    text = imu_text(imu_rows(100), first=times_s, first_name="time_s")
+    with pytest.raises(SourceError, match="time column goes back at row 61"):
+        CsvImuRecording(written(tmp_path, text))
+
+
+def test_decimal_commas_after_a_row_of_whole_numbers(tmp_path: Path) -> None:
+    text = imu_text(imu_rows(300), delimiter=";").replace(".", ",")
+    head, _, rest = text.split("\n", 2)
+    whole = ";".join(["0", "0", "10", "0", "1", "0"])
+    recording = CsvImuRecording(written(tmp_path, f"{head}\n{whole}\n{rest}"), rate_hz=100.0)
+    assert len(read(recording)[1]) == 300
+
+
+def test_a_line_cut_off_at_the_end_of_a_block_is_left_out_too(tmp_path: Path) -> None:
+    text = imu_text(imu_rows(20_000))[:-1]
+    path = written(tmp_path, text[: text.rindex(",")])
+    recording = CsvImuRecording(path, rate_hz=100.0, unit="m/s^2")
+    assert len(read(recording)[1]) == 19_999
+    assert any("cut off" in said for said in recording.assumptions)
+
+
 def test_nan_inf_and_empty_cells_pass_as_nan(tmp_path: Path) -> None:
     lines = imu_text(imu_rows(10)).splitlines()
     lines[3] = "nan,inf,-inf,1e300,,0.1"

@@ -359,3 +359,17 @@ def test_a_stream_that_does_not_fit_its_model_ends_with_the_code_of_a_wrong_conf
     done = edge_app("run", config, "--duration", "2")
     assert done.returncode == 2
     assert "cannot read this stream" in done.stderr
+
+
+def test_nothing_is_left_in_the_home_folder(tmp_path: Path) -> None:
+    """ONNX Runtime's Linux builds would leave a device id and queued telemetry there."""
+    home = tmp_path / "home"
+    home.mkdir()
+    bundle = write_bundle(tmp_path / "exports", "frailty")
+    walk = walking_csv(tmp_path / "walk.csv")
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    command = [sys.executable, "-m", "edge_app", "replay", str(walk), "--task", "frailty"]
+    command += ["--bundle", str(bundle), "--out", str(tmp_path / "out")]
+    environment |= {"HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache")}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    assert [path for path in home.rglob("*") if path.is_file()] == []

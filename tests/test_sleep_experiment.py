@@ -220,6 +220,19 @@ def test_impossible_validation_subjects_are_refused(data_dir, subjects):
         SleepExperiment(options(validation_subjects=subjects)).load(data_dir)
 
 
+def test_unknown_people_are_not_learnt_from(tmp_path):
+    """Evaluation counts everybody but the archive's people as new: they must be the same ones."""
+    arrays = {}
+    for subject in ("00", "01", "02", "04", "05", "06", "08", "09", "12"):
+        night = random_night(25, int(subject))
+        arrays[f"SC4{subject}1E0_x"] = np.concatenate((night.features, night.features), axis=1)
+        arrays[f"SC4{subject}1E0_y"] = night.stages.astype(np.int8)
+    path = tmp_path / "nights.npz"
+    np.savez(path, **arrays)
+    with pytest.raises(DatasetError, match="documented to learn from"):
+        SleepExperiment(options()).load(path)
+
+
 @pytest.mark.parametrize(
     ("arrays", "problem"),
     [

@@ -58,7 +58,7 @@ def test_fit_export_evaluate_in_a_row(trainer: Command, toy: Path, tmp_path: Pat
     code, out, _ = trainer("fit", toy, "--data", tmp_path, "--out", run, "--set", "fit.passes=3")
     assert code == 0
     assert "pass   3/3" in out
-    assert f"trainer export {run}" in out.replace("\n", "")
+    assert f"trainer export {run}" in out
     assert "passes: 3" in (run / "recipe.yaml").read_text()
     recorded = json.loads((run / "run.json").read_text())["command"]
     assert recorded == f"trainer fit {toy} --data {tmp_path} --out {run} --set fit.passes=3"
@@ -142,6 +142,16 @@ def test_fit_of_data_that_is_not_there(trainer: Command, tmp_path: Path) -> None
     code, _, err = trainer(*words, "--out", tmp_path / "run")
     assert code == 6
     assert "fer2013.tar.xz" in err
+    assert not (tmp_path / "run").exists()  # the corrected command may use the same --out
+
+
+def test_a_failed_evaluation_leaves_no_empty_figures(trainer: Command, tmp_path: Path) -> None:
+    figures, earlier = tmp_path / "new.json", tmp_path / "earlier.json"
+    earlier.write_text("{}")
+    for path in (figures, earlier):
+        assert trainer("evaluate", tmp_path, "--data", ".", "--json", path)[0] == 3
+    assert not figures.exists()
+    assert earlier.read_text() == "{}"
 
 
 @pytest.mark.parametrize("command", [["fit"], ["export"], ["evaluate"], ["prepare", "simulation"]])

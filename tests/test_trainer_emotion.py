@@ -127,3 +127,14 @@ def test_a_folder_without_the_splits_is_refused(tmp_path: Path) -> None:
     assert experiment.load_evaluation(tmp_path).name == "own"
     with pytest.raises(DatasetError, match="no PublicTest and no Training"):
         experiment.load(tmp_path)
+
+
+def test_the_data_are_named_by_what_was_left_out() -> None:
+    def name(**options: bool) -> str:
+        return EmotionExperiment(EmotionOptions(**options)).parts().data[0].name
+
+    assert name() == "FER-2013 Training, without copies of PublicTest, conflicts, blanks"
+    assert name(drop_blank=False) == "FER-2013 Training, without copies of PublicTest, conflicts"
+    assert name(drop_conflicting=False, drop_blank=False) == (
+        "FER-2013 Training, without copies of PublicTest"
+    )

@@ -17,19 +17,22 @@ pytestmark = pytest.mark.torch
 from rich.console import Console  # noqa: E402
 
 from edge_app.errors import ConfigError, InferenceError, ManifestError, TrainingError  # noqa: E402
-from edge_app.inference.bundle import load_bundle, replay_golden  # noqa: E402
+from edge_app.inference.bundle import load_bundle, replay_golden, seal  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
 from tests.toy_experiment import LABELS, ToyExperiment, ToyOptions  # noqa: E402
 from trainer import onnx_graph, registry  # noqa: E402
 from trainer.evaluate import bundle_recipe, choose_split, evaluate  # noqa: E402
-from trainer.export import export  # noqa: E402
+from trainer.export import export, replace_folder  # noqa: E402
 from trainer.fit import fit  # noqa: E402
 from trainer.provenance import Provenance  # noqa: E402
 from trainer.recipe import FitOptions, Recipe  # noqa: E402
 from trainer.run_dir import RunDir  # noqa: E402
 
 WHENCE = Provenance("toy", "trainer fit toy.yaml", "abc123", "2 cores", "torch 2", "2026-01-01")
-FILES = {"model.onnx", "golden.npz", "manifest.json", "metrics.json", "README.md", "recipe.yaml"}
+FILES = {
+    *("model.onnx", "golden.npz", "manifest.json", "manifest.sha256"),
+    *("metrics.json", "README.md", "recipe.yaml"),
+}
 
 
 @pytest.fixture
@@ -108,6 +111,7 @@ def test_a_bundle_of_other_labels_is_not_scored(toy_run: RunDir, tmp_path: Path)
     bundle = export(toy_run, tmp_path, tmp_path / "toy")
     text = (bundle.path / "manifest.json").read_text().replace('"middle"', '"mean"')
     (bundle.path / "manifest.json").write_text(text)
+    seal(bundle.path)
     experiment = ToyExperiment(ToyOptions())
     split = experiment.load_evaluation(tmp_path)
     with pytest.raises(ConfigError, match="labels"):
@@ -126,6 +130,16 @@ def test_a_failed_export_leaves_the_old_bundle(
     monkeypatch.undo()
     monkeypatch.setitem(registry.EXPERIMENTS, "emotion", "tests.toy_experiment:ToyExperiment")
     assert export(toy_run, tmp_path, tmp_path / "toy").model_id == old.model_id
+
+
+def test_the_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "manifest.json").write_text("old")
+    with pytest.raises(FileNotFoundError):
+        replace_folder(tmp_path / "never made", old)
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert (old / "manifest.json").read_text() == "old"
 
 
 def test_a_folder_that_is_no_bundle_is_not_replaced(toy_run: RunDir, tmp_path: Path) -> None:

@@ -164,6 +164,32 @@ def test_a_run_is_not_overwritten_nor_mixed_with_another(tmp_path: Path) -> None
         folder.create("another recipe", WHENCE, resume=True)
 
 
+def test_a_resumed_run_names_every_commit(tmp_path: Path) -> None:
+    folder = RunDir(tmp_path)
+    later = dataclasses.replace(WHENCE, commit="later")
+    folder.create("one recipe", WHENCE, resume=False)
+    folder.create("one recipe", WHENCE, resume=True)
+    assert folder.provenance() == WHENCE
+    for _ in range(2):
+        folder.create("one recipe", later, resume=True)
+        assert folder.provenance().commit == f"{WHENCE.commit}, resumed at later"
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    model, other = torch.nn.Linear(2, 2), torch.nn.Linear(2, 3)
+    options = FitOptions(passes=1, batch=1, learning_rate=0.1)
+    row = Row(0, 0.1, 1.0, 1.0, 0.5, 0.5, 1.0)
+    sgd = torch.optim.SGD(model.parameters(), 0.1)
+    run = RunDir(tmp_path)
+    run.save_pass([row], options, model, sgd, Ema(model, 0.9))
+    with pytest.raises(TrainingError, match=r"last\.pt.*does not fit"):
+        run.load_last(other, torch.optim.SGD(other.parameters(), 0.1), Ema(other, 0.9))
+    with pytest.raises(TrainingError, match="another --out"):
+        run.load_last(model, torch.optim.SGD([model.weight], 0.1), Ema(model, 0.9))
+    with pytest.raises(TrainingError, match=r"best\.pt.*does not fit"):
+        run.load_weights(other, run.load_best().weights, "best.pt")
+
+
 def test_a_checkpoint_that_runs_code_is_refused(tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self) -> tuple[object, tuple[str]]:

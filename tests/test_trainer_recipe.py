@@ -77,6 +77,8 @@ def test_a_wrong_key_is_named_with_the_allowed_ones(tmp_path: Path) -> None:
         ("task=mood", "task"),
         ("fit.passes", "key=value"),
         ("seed.low=1", "seed"),
+        ("fit.passes=[1", "no YAML"),
+        ("task=[a]", "must name its task"),
     ],
 )
 def test_a_wrong_value_is_named(change: str, named: str) -> None:

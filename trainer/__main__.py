@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 from rich.console import Console
 from rich.markup import escape
 
-from edge_app.errors import EdgeAppError
+from edge_app.errors import EdgeAppError, TrainingError
 from trainer.cli import INTERRUPTED, app
+
+TRAINING_LIBRARIES = ("torch", "lightning", "onnx", "sklearn", "matplotlib")
 
 
 def main() -> None:
@@ -16,12 +19,26 @@ def main() -> None:
     try:
         app()
     except EdgeAppError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(
-            f"[bold red]error:[/bold red] {escape(str(error))}"
+        _end(error)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in TRAINING_LIBRARIES:
+            raise
+        _end(
+            TrainingError(
+                f"the training part is not installed here: {error.name} is missing",
+                next_step="Install it with `pip install '.[train]'`, or use .venv-dev, which "
+                "scripts/test makes",
+            )
         )
-        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def _end(error: EdgeAppError) -> NoReturn:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"[bold red]error:[/bold red] {escape(str(error))}"
+    )
+    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

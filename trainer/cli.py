@@ -66,9 +66,10 @@ def fit(
     console = Console()
     loaded = load_recipe(recipe, tuple(changes or ()))
     run = RunDir(out)
-    run.create(loaded.to_yaml(), provenance.collect(loaded.name), resume=resume)
+    run.refuse_other_run(loaded.to_yaml(), resume=resume)
     train, validation = loaded.experiment.load(data)
     refuse_leak(train, validation)
+    run.create(loaded.to_yaml(), provenance.collect(loaded.name), resume=resume)
     try:
         rows = run_fit(loaded, train, validation, run, console)
     except KeyboardInterrupt:
@@ -79,6 +80,7 @@ def fit(
         f"best pass {best.index + 1} by {loaded.fit.select_by}: accuracy {best.accuracy:.4f}, "
         f"macro-F1 {best.macro_f1:.4f} on {validation.name}. Next: trainer export {out}",
         highlight=False,
+        soft_wrap=True,
     )
 
 
@@ -101,9 +103,12 @@ def evaluate(
     from trainer.export import write_json
 
     console = Console()
+    there_before = json_file.exists()
     try:
         json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.touch()
+        json_file.touch()  # scoring takes long: find out now whether it can be written
+        if not there_before:
+            json_file.unlink()
     except OSError as error:
         raise SinkError(
             f"cannot write the figures: {error}",
@@ -117,7 +122,7 @@ def evaluate(
         figures = scoring.evaluate(loaded, experiment, chosen, data)
     write_json(json_file, figures)
     console.print(scores_table(figures))
-    console.print(f"all figures: {json_file}", highlight=False)
+    console.print(f"all figures: {json_file}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -137,7 +142,7 @@ def export(
     with console.status("calibrating, exporting, comparing and scoring"):
         bundle = run_export(RunDir(run), data, out)
     shown = ", ".join(f"{m.name} {m.value:.4f}" for m in bundle.manifest.metrics)
-    console.print(f"{out} is {bundle.model_id}: {shown}", highlight=False)
+    console.print(f"{out} is {bundle.model_id}: {shown}", highlight=False, soft_wrap=True)
 
 
 @prepare.command("simulation")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_app.errors import TrainingError
-from edge_app.inference.bundle import Bundle, load_bundle, require_golden
+from edge_app.inference.bundle import Bundle, load_bundle, require_golden, seal
 from edge_app.inference.manifest import (
     FORMAT_VERSION,
     Calibration,
@@ -45,7 +45,8 @@ def export(run: RunDir, data_dir: Path, out: Path) -> Bundle:
         The bundle in place, loaded and checked.
 
     Raises:
-        TrainingError: no finished pass, a folder in the way, or a graph that cannot be shipped.
+        TrainingError: no finished pass, weights of another model, a folder in the way, or a graph
+            that cannot be shipped.
         InferenceError: ONNX Runtime strays from torch.
     """
     refuse_other_folder(out)
@@ -55,7 +56,7 @@ def export(run: RunDir, data_dir: Path, out: Path) -> Bundle:
     _, validation = experiment.load(data_dir)
     best = run.load_best()
     model = experiment.build_model()
-    model.load_state_dict(best.weights)
+    run.load_weights(model, best.weights, "best.pt")
     logits = predict_logits(model, validation, recipe.fit)
     calibration = Calibration(
         temperature=fit_temperature(logits, validation.targets), fitted_on=validation.name
@@ -71,11 +72,13 @@ def export(run: RunDir, data_dir: Path, out: Path) -> Bundle:
         (beside / BUNDLE_RECIPE).write_text(recipe.to_yaml(), encoding="utf-8")
         manifest = build_manifest(out.name, recipe, provenance, specs, golden, calibration)
         write_json(beside / "manifest.json", manifest.model_dump(mode="json"))
+        seal(beside)
         bundle = load_bundle(beside)
         require_golden(bundle)
         figures = evaluate(bundle, experiment, validation, data_dir)
         manifest = manifest.model_copy(update={"metrics": headline(figures)})
         write_json(beside / "manifest.json", manifest.model_dump(mode="json"))
+        seal(beside)
         write_json(beside / "metrics.json", figures)
         card = model_card(manifest, figures, provenance, best.row)
         (beside / "README.md").write_text(card, encoding="utf-8")
@@ -171,7 +174,12 @@ def replace_folder(new: Path, old: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
     if old.exists():
         old.rename(aside)
-    new.rename(old)
+    try:
+        new.rename(old)
+    except OSError:
+        if aside.exists():
+            aside.rename(old)
+        raise
     shutil.rmtree(aside, ignore_errors=True)
 
 

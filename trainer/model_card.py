@@ -79,10 +79,9 @@ def _training(manifest: Manifest, provenance: Provenance, best: Row) -> str:
         f"    {provenance.command}\n\n"
         f"Commit {provenance.commit}, {provenance.date}, on {provenance.hardware}; "
         f"{provenance.versions}. Recipe {provenance.recipe}, written out in `recipe.yaml`; seed "
-        f"{manifest.training.seed}. Exported: pass {best.index + 1}, the best on validation "
-        f"({best.seconds:.0f} s for that pass). Temperature "
-        f"{manifest.calibration.temperature:.3f}, fitted on {manifest.calibration.fitted_on}, "
-        "is inside the graph."
+        f"{manifest.training.seed}. Exported: pass {best.index + 1}, the best on validation. "
+        f"Temperature {manifest.calibration.temperature:.3f}, fitted on "
+        f"{manifest.calibration.fitted_on}, is inside the graph."
     )
 
 

@@ -114,7 +114,7 @@ def load_recipe(path: Path, changes: tuple[str, ...] = (), name: str | None = No
     for change in changes:
         _apply(document, change)
     task = document.get("task")
-    if task not in EXPERIMENTS:
+    if not isinstance(task, str) or task not in EXPERIMENTS:
         raise ConfigError(
             "the recipe must name its task",
             source=str(path),
@@ -172,7 +172,14 @@ def _apply(document: dict[str, Any], change: str) -> None:
                 next_step="Name a key inside a section, such as fit.passes",
             )
         document = child
-    document[levels[-1]] = yaml.safe_load(text)
+    try:
+        document[levels[-1]] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            "the value of --set is no YAML",
+            source=f"--set {change}",
+            next_step="Close its brackets and quotes, as in --set fit.passes=2",
+        ) from error
 
 
 def _validate(model: type[Any], data: dict[str, Any], path: Path, at: tuple[str, ...]) -> Any:

@@ -18,7 +18,7 @@ import math
 import pickle
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,6 +52,7 @@ class RunDir:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._recipe_file = path / "recipe.yaml"
         self._drawn_s = -math.inf
 
     def create(self, recipe_yaml: str, provenance: Provenance, *, resume: bool) -> None:
@@ -65,18 +66,32 @@ class RunDir:
         Raises:
             TrainingError: the folder holds another run, or cannot be written.
         """
-        recipe_file = self.path / "recipe.yaml"
+        self.refuse_other_run(recipe_yaml, resume=resume)
+        if self._recipe_file.is_file():
+            provenance = _resumed(self.provenance(), provenance.commit)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            _write(self.path / "run.json", json.dumps(asdict(provenance), indent=2).encode())
+            _write(self._recipe_file, recipe_yaml.encode())
+        except OSError as error:
+            raise TrainingError(
+                f"cannot write the run: {error}",
+                source=str(self.path),
+                next_step="Give --out a folder that can be written",
+            ) from error
+
+    def refuse_other_run(self, recipe_yaml: str, *, resume: bool) -> None:
+        """Refuse a folder that holds another run; writes nothing.
+
+        Args:
+            recipe_yaml: the recipe with every default written out.
+            resume: whether a run that is there may go on.
+
+        Raises:
+            TrainingError: the folder holds a run and may not go on, or one of another recipe.
+        """
+        recipe_file = self._recipe_file
         if not recipe_file.is_file():
-            try:
-                self.path.mkdir(parents=True, exist_ok=True)
-                _write(self.path / "run.json", json.dumps(asdict(provenance), indent=2).encode())
-                _write(recipe_file, recipe_yaml.encode())
-            except OSError as error:
-                raise TrainingError(
-                    f"cannot write the run: {error}",
-                    source=str(self.path),
-                    next_step="Give --out a folder that can be written",
-                ) from error
             return
         if not resume:
             raise TrainingError(
@@ -105,10 +120,16 @@ class RunDir:
 
         Returns:
             The rows of all passes so far.
+
+        Raises:
+            TrainingError: the file is damaged, or of another model.
         """
         state = self._load("last.pt")
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        self.load_weights(model, state["model"], "last.pt")
+        try:
+            optimizer.load_state_dict(state["optimizer"])
+        except ValueError as error:
+            raise self._does_not_fit("last.pt") from error
         ema.average, ema.steps = state["average"], state["steps"]
         return [Row(**row) for row in state["rows"]]
 
@@ -167,6 +188,29 @@ class RunDir:
         state = self._load("best.pt")
         return Best(row=Row(**state["row"]), weights=state["weights"])
 
+    def load_weights(self, model: nn.Module, weights: dict[str, Tensor], name: str) -> None:
+        """Put a checkpoint's weights into a model.
+
+        Args:
+            model: gets them.
+            weights: tensors by name.
+            name: the checkpoint's file.
+
+        Raises:
+            TrainingError: they are another model's.
+        """
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise self._does_not_fit(name) from error
+
+    def _does_not_fit(self, name: str) -> TrainingError:
+        return TrainingError(
+            "the checkpoint does not fit the model: the code has changed since",
+            source=str(self.path / name),
+            next_step="Train again with another --out",
+        )
+
     def provenance(self) -> Provenance:
         """Return where the run came from.
 
@@ -202,6 +246,13 @@ class RunDir:
                 next_step="It is damaged or not ours: train again with another --out",
             ) from error
         return state
+
+
+def _resumed(first: Provenance, commit: str) -> Provenance:
+    """Return the first provenance, the commit that goes on added when it is not the last one."""
+    if first.commit.rpartition(", resumed at ")[2] == commit:
+        return first
+    return replace(first, commit=f"{first.commit}, resumed at {commit}")
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -16,6 +16,9 @@ from edge_app.inference.manifest import GraphSpec, Manifest, read_manifest
 from edge_app.inference.onnx_runtime import OnnxRuntimeRunner
 from edge_app.inference.runner import Runner
 
+SEAL = "manifest.sha256"
+"""Holds the hash of the manifest, which holds all others: no byte of them changes unnoticed."""
+
 OpenRunner = Callable[[Path, GraphSpec], Runner]
 
 
@@ -77,6 +80,17 @@ def _verify(path: Path, sha256: str) -> Path:
     return path
 
 
+def _sealed_hash(path: Path) -> str:
+    try:
+        return (path / SEAL).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(
+            f"a bundle needs {SEAL}, the hash of its manifest",
+            source=str(path),
+            next_step="Copy the whole bundle folder again, or export it with `trainer export`",
+        ) from error
+
+
 def load_bundle(path: Path, open_runner: OpenRunner = OnnxRuntimeRunner) -> Bundle:
     """Verify a bundle's hashes and open its graphs.
 
@@ -91,6 +105,7 @@ def load_bundle(path: Path, open_runner: OpenRunner = OnnxRuntimeRunner) -> Bund
         ManifestError: a missing or altered file, or a manifest that does not fit its graphs.
     """
     manifest = read_manifest(path)
+    _verify(path / "manifest.json", _sealed_hash(path))
     _verify(path / manifest.golden.file, manifest.golden.sha256)
     runners: dict[str, Runner] = {
         graph.role: open_runner(_verify(path / graph.file, graph.sha256), graph)
@@ -98,6 +113,15 @@ def load_bundle(path: Path, open_runner: OpenRunner = OnnxRuntimeRunner) -> Bund
     }
     digest = sha256_of(path / "manifest.json")[:12]
     return Bundle(path, manifest, runners, f"{manifest.name}@{digest}")
+
+
+def seal(path: Path) -> None:
+    """Write the hash of ``manifest.json`` beside it; an export's last act.
+
+    Args:
+        path: the bundle's folder.
+    """
+    (path / SEAL).write_text(sha256_of(path / "manifest.json") + "\n", encoding="ascii")
 
 
 def _golden_array(golden: dict[str, Array], key: str, cases: int, path: Path) -> Array:

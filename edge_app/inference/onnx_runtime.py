@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import onnxruntime
 
 from edge_app.contracts import Array
 from edge_app.errors import InferenceError, ManifestError
@@ -18,6 +17,19 @@ _DTYPES = {
     "tensor(int64)": "int64",
     "tensor(bool)": "bool",
 }
+
+
+def load_onnxruntime() -> Any:
+    """Import ONNX Runtime with its telemetry switched off.
+
+    Its Linux builds (seen in 1.31) otherwise leave a device id and queued events in the home folder
+    and look a collecting host up; nothing may leave the bedside unasked. The variable is read when
+    the library is loaded, so it has to be set before the import.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    return onnxruntime
 
 
 def _check_tensors(
@@ -51,6 +63,7 @@ class OnnxRuntimeRunner:
     precision = "fp32"
 
     def __init__(self, path: Path, spec: GraphSpec) -> None:
+        onnxruntime = load_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3

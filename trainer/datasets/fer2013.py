@@ -9,7 +9,9 @@ hash of its pixels, so that identical pictures stay on one side of a split.
 from __future__ import annotations
 
 import hashlib
+import lzma
 import tarfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -184,7 +186,7 @@ def _archive_files(path: Path) -> Iterator[tuple[str, bytes]]:
                 file = archive.extractfile(member) if member.isfile() else None
                 if file is not None:
                     yield member.name, file.read()
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, OSError, EOFError) as error:
         raise DatasetError(
             f"the archive cannot be read: {error}",
             source=str(path),
@@ -193,15 +195,25 @@ def _archive_files(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _folder_files(path: Path) -> Iterator[tuple[str, bytes]]:
-    for file in path.rglob("*"):
-        if file.suffix.lower() in SUFFIXES and file.is_file():
-            yield file.relative_to(path.parent).as_posix(), file.read_bytes()
+    try:
+        for file in path.rglob("*"):
+            if file.suffix.lower() in SUFFIXES and file.is_file():
+                yield file.relative_to(path.parent).as_posix(), file.read_bytes()
+    except OSError as error:
+        raise DatasetError(
+            f"a picture cannot be read: {error}",
+            source=str(path),
+            next_step="Check the permissions of the pictures and the disk they are on",
+        ) from error
 
 
 def _decode(data: bytes, name: str, *, resize: bool) -> npt.NDArray[np.uint8]:
     import cv2
 
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
+    try:  # an empty file, or a header that claims an absurd size, raises
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    except cv2.error:
+        picture = None
     if picture is not None and resize and picture.shape != (SIZE_PX, SIZE_PX):
         picture = cv2.resize(picture, (SIZE_PX, SIZE_PX), interpolation=cv2.INTER_AREA)
     if picture is None or picture.shape != (SIZE_PX, SIZE_PX):

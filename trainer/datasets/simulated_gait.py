@@ -18,8 +18,12 @@ WINDOW = WindowSpec(length_samples=200, hop_samples=50)
 CONDITIONING = GaitConditioning(
     kind="gait_window", max_missing_fraction=0.05, min_gyr_rms_radps=1.2
 )
-"""Measured on real foot walks (8 people, both feet): 97.7 % of 1331 windows of straight walking and
-all 354 of turns pass, and 0.7 % of 419 standing ones."""
+"""Measured on real foot walks (8 people, both feet) by ``test_gate_on_all_real_walks``: 1300 of
+1331 windows of straight walking (97.7 %) and all 354 of turns pass, and 6 of 419 standing ones
+(1.4 %).
+Walking: wholly between the foot's own first and last labelled event and outside the turn; turn:
+overlaps it; standing: wholly before the first or after the last event of this foot. Windows across
+a border, or that lack more than 5 % of their samples, are left out."""
 
 
 def gait_parameters(person: Person) -> GaitParameters:

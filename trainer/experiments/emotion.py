@@ -159,6 +159,14 @@ class EmotionExperiment(Experiment):
             ),
         )
 
+    def _left_out(self) -> list[str]:
+        left_out = ["copies of PublicTest"]
+        if self.options.drop_conflicting:
+            left_out.append("conflicts")
+        if self.options.drop_blank:
+            left_out.append("blanks")
+        return left_out
+
     def parts(self) -> BundleParts:
         """Return stream, conditioning, rolling and origin."""
         return BundleParts(
@@ -184,7 +192,7 @@ class EmotionExperiment(Experiment):
             ),
             data=(
                 Data(
-                    name="FER-2013 Training, without copies of PublicTest, conflicts, blanks",
+                    name=f"FER-2013 Training, without {', '.join(self._left_out())}",
                     source="Goodfellow et al. 2013, arXiv 1307.0414",
                     licence="none stated; pictures collected from the web, research use",
                     people=None,

@@ -101,11 +101,20 @@ class SleepExperiment(Experiment):
             Training and validation split.
 
         Raises:
-            DatasetError: data missing or damaged, or a validation subject that is not there.
+            DatasetError: data missing, damaged or of other people, or a validation subject that
+                is not there.
         """
         nights = load_nights(data_dir)
         held = set(self.options.validation_subjects)
         known = {night.subject for night in nights}
+        if known != set(SUBJECTS):  # evaluation takes all others as people never learnt from
+            raise DatasetError(
+                "the people there are not those that the model is documented to learn from",
+                source=str(data_dir),
+                expected=sorted(SUBJECTS),
+                got=sorted(known),
+                next_step="Train on the unaltered archive; score other nights by `evaluate`",
+            )
         if not held < known:
             raise DatasetError(
                 "validation_subjects must be some, not all, of the people there",
@@ -282,6 +291,6 @@ class SleepExperiment(Experiment):
                 " figures on them are somewhat flattering. People differ much: the recipe"
                 " trainer/recipes/sleep_gru.yaml states how much."
                 " Nothing is known about old, ill, sedated or intensive-care sleepers, dry"
-                " electrodes or other derivations. N1 is found about half of the time."
+                " electrodes or other derivations."
             ),
         )

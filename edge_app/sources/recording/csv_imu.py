@@ -125,7 +125,7 @@ def _read_rows(
     for _ in islice(file, columns.header_lines):
         pass
     while block := list(islice(file, _BLOCK_LINES)):
-        if len(block) < _BLOCK_LINES and _is_cut_off(block[-1], columns):
+        if _is_cut_off(block[-1], columns):
             cut_off = (f"the last line, {line_number + len(block)}, is cut off: left out",)
             block.pop()
         table = _parse(path, block, columns, positions, line_number)
@@ -145,7 +145,7 @@ def _parse(
     path: Path, lines: list[str], columns: Columns, positions: tuple[int, ...], first_line: int
 ) -> Float64Array:
     """Return the wanted columns of some lines."""
-    if columns.delimiter in (";", "\t") and any("," in line for line in lines[:1]):
+    if columns.delimiter in (";", "\t") and any("," in line for line in lines):
         lines = [line.replace(",", ".") for line in lines]  # decimal commas
     if not any(line.strip() for line in lines):
         return np.empty((0, len(positions)))

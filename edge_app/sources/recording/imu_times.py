@@ -78,6 +78,7 @@ def from_time(path: Path, time: Float64Array, written: str, rate_hz: float | Non
             expected=f"about {measured_hz:.4g} Hz",
             got=f"{rate_hz:g} Hz",
         )
+    _refuse_going_back(path, "time column", steps)
     times_s = (time - time[0]) * _SECONDS[unit]
     said: tuple[str, ...] = () if written else (f"time column taken as {unit}",)
     if rate_hz is None:
@@ -113,10 +114,23 @@ def from_counter(path: Path, counter: Float64Array, rate_hz: float) -> Stamps:
             "Remove the column, or give one that goes up by 1 a row",
             got=f"median step {float(np.median(steps)):g}",
         )
+    _refuse_going_back(path, "packet counter", steps)
     lost = int((steps[steps > 1] - 1).sum())
     if lost:
         said += (f"{lost} packets are lost, by the counter; they are left out as gaps",)
     return Stamps((counter - counter[0]) / rate_hz, rate_hz, said)
+
+
+def _refuse_going_back(path: Path, what: str, steps: Float64Array) -> None:
+    back = np.flatnonzero(steps < 0)
+    if back.size:
+        refuse(
+            path,
+            f"the {what} goes back at row {int(back[0]) + 2} of numbers: the sensor was restarted, "
+            "or two recordings are in one file",
+            "Split the file there",
+            got=f"{back.size} step(s) back",
+        )
 
 
 def _unwrapped(counter: Float64Array) -> tuple[Float64Array, tuple[str, ...]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import numpy as np
 
 from edge_app.contracts import UNIT_RGB8, VIDEO_CHANNELS, Array, Chunk, StreamInfo
 from edge_app.sources.recording.protocol import check_chunk_samples, refuse
+
+logger = logging.getLogger(__name__)
 
 _MAX_PLAUSIBLE_HZ = 1000.0
 """Above it a rate is a time base that the container gives for want of a rate (90000)."""
@@ -31,6 +35,7 @@ class VideoRecording:
     def __init__(
         self, path: Path, *, rate_hz: float | None = None, name: str | None = None
     ) -> None:
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # our errors say it in words
         import cv2
 
         self._path = path
@@ -80,10 +85,20 @@ class VideoRecording:
                     index, frames = index + size, []
             if frames:
                 yield self._chunk(index, frames)
+            self._warn_if_cut(index + len(frames))
         finally:
             capture.release()
             if capture in self._captures:
                 self._captures.remove(capture)
+
+    def _warn_if_cut(self, n_decoded: int) -> None:
+        if n_decoded < self._n_frames:
+            logger.warning(
+                "%s: only %d of %d announced frames can be decoded: the file may be cut off",
+                self._path.name,
+                n_decoded,
+                self._n_frames,
+            )
 
     def close(self) -> None:
         """Let go of the file."""
