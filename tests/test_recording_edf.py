@@ -177,7 +177,7 @@ def test_units_become_microvolts(
     assert samples[0] == pytest.approx(-5.0 * factor, rel=1e-5)
 
 
-@pytest.mark.parametrize("unit", [b"", b"MV", b"%", b"degC"])
+@pytest.mark.parametrize("unit", [b"", b"MV"])
 def test_an_unclear_unit_is_refused_and_the_option_cures_it(
     open_edf: OpenEdf, tmp_path: Path, unit: bytes
 ) -> None:
@@ -369,3 +369,13 @@ def test_damaged_at_any_place_of_the_header(tmp_path: Path, where: int, what: by
     damaged = WHOLE[:where] + what + WHOLE[where + len(what) :]
     path.write_bytes(damaged)
     opens_or_refuses(path)
+
+
+@pytest.mark.parametrize("unit", [None, "uV"])
+def test_a_channel_that_is_no_voltage_is_refused_whatever_the_option(
+    tmp_path: Path, unit: str | None
+) -> None:
+    path = tmp_path / "night.edf"
+    path.write_bytes(edf_bytes(EdfSpec(labels=("EEG Fpz", "SaO2"), unit=b"%")))
+    with pytest.raises(SourceError, match="SaO2 is no EEG: it is in %"):
+        EdfRecording(path, channel="SaO2", unit=unit)

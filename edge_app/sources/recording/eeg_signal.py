@@ -9,6 +9,8 @@ from pathlib import Path
 from edge_app.sources.recording.protocol import refuse
 from edge_app.units import VOLTAGE_UNITS, microvolts_per
 
+_NO_VOLTAGES = frozenset({"%", "bpm", "mmhg", "cmh2o", "ml", "l/min", "degc", "°c", "hz", "ohm"})
+"""Oxygen saturation, pulse, pressure ...: no --unit makes an EEG of them."""
 _USUAL = frozenset({"uV", "µV", "μV", "mV", "V", "nV"})
 
 ELECTRODE_RANK = (
@@ -48,6 +50,14 @@ def microvolts_per_unit(
     Raises:
         SourceError: no unit, or one that is not of a voltage or not clear.
     """
+    if channel.unit.strip().lower() in _NO_VOLTAGES:
+        refuse(
+            path,
+            f"channel {channel.label} is no EEG: it is in {channel.unit}",
+            "Name an EEG channel with --channel",
+            expected=VOLTAGE_UNITS,
+            got=channel.unit,
+        )
     written = (channel.unit if unit is None else unit).strip()
     factor = microvolts_per(written)
     if factor is None:
