@@ -278,8 +278,8 @@ def _show_health(health: StreamHealth, seen: Seen | None) -> None:
     age_s = health.max_latency_s
     age = "" if age_s is None else f"; data at most {1000 * age_s:.0f} ms old"
     _say(
-        f"  {health.samples} samples, {health.gaps} gaps, {health.dropped} frames dropped, "
-        f"{health.restarts} restarts{age}"
+        f"  {health.samples} samples, {health.windowing.gaps} gaps, "
+        f"{health.dropped} frames dropped, {health.restarts} restarts{age}"
     )
     if health.last_error:
         _say(f"  last error: {health.last_error}", "red")
@@ -297,10 +297,10 @@ def _show_replay(result: ReplayResult) -> None:
         table.add_row(name, str(n), f"{100 * n / total:.1f} %", style=style)
     if shares:
         _out.print(table)
-    health = result.health
+    health, met = result.health, result.health.windowing
     _say(
         f"{result.recorded_s:.1f} s of recording in {result.wall_s:.2f} s; "
-        f"{health.windows} windows, {health.gaps} gaps, {health.missing_samples} samples missing"
+        f"{met.windows} windows, {met.gaps} gaps, {met.missing_samples} samples missing"
     )
     if result.stopped_by is None:
         _say(f"{health.predictions} predictions in {result.path}")

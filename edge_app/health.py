@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from edge_app.windowing import WindowingCounts
+
 State = Literal["starting", "running", "waiting", "ended", "failed"]
 
 
@@ -17,12 +19,7 @@ class StreamHealth:
         state: ``waiting`` is the pause before a restart.
         chunks: chunks received since the start of the program, over all restarts.
         samples: samples (frames) received.
-        windows: windows made.
-        gaps: gaps found on the stamps.
-        missing_samples: samples that never came.
-        discontinuities: jumps of the stream's clock.
-        abandoned_samples: samples of windows that such a jump left unfinished.
-        off_rate: windows whose samples did not come at the nominal rate.
+        windowing: what windowing met, over all restarts; the windowers count into it.
         dropped: frames dropped by the source's overflow rule.
         predictions: predictions made.
         abstained: how many of them had no label.
@@ -39,12 +36,7 @@ class StreamHealth:
     state: State = "starting"
     chunks: int = 0
     samples: int = 0
-    windows: int = 0
-    gaps: int = 0
-    missing_samples: int = 0
-    discontinuities: int = 0
-    abandoned_samples: int = 0
-    off_rate: int = 0
+    windowing: WindowingCounts = field(default_factory=WindowingCounts)
     dropped: int = 0
     predictions: int = 0
     abstained: int = 0

@@ -11,7 +11,7 @@ from edge_app.contracts import Chunk, Prediction, StreamInfo, Window
 from edge_app.health import StreamHealth
 from edge_app.sources.protocol import Source
 from edge_app.tasks.protocol import Task
-from edge_app.windowing import Windower, WindowingCounts
+from edge_app.windowing import Windower
 
 Emit = Callable[[Prediction], None]
 Prepare = Callable[[StreamInfo], tuple[Windower, Task]]
@@ -61,7 +61,8 @@ class Pipeline:
             windower, task = self._prepare(info)
             if self._on_open is not None:
                 self._on_open(info, source)
-            earlier, earlier_dropped = _counted(health), health.dropped
+            windower.counts = health.windowing
+            earlier_dropped = health.dropped
             health.state = "running"
             try:
                 async for chunk in source:
@@ -70,12 +71,11 @@ class Pipeline:
                     if windows:
                         health.dropped = earlier_dropped + source.dropped
                         self._take(windows, task)
-                        _count(health, windower.counts, earlier)
                     if len(windows) > 1:
                         await asyncio.sleep(0)  # a burst must not keep others from running
             finally:
+                health.dropped = earlier_dropped + source.dropped
                 self._take(windower.flush(), task)
-                _count(health, windower.counts, earlier)
                 self._emit_all(task.finish(), finishing=True)
         finally:
             await source.close()
@@ -109,24 +109,3 @@ class Pipeline:
             health.predictions += 1
             health.abstained += prediction.label is None
             self._emit(said)
-
-
-def _counted(health: StreamHealth) -> WindowingCounts:
-    return WindowingCounts(
-        health.windows,
-        health.gaps,
-        health.missing_samples,
-        health.discontinuities,
-        health.abandoned_samples,
-        health.off_rate,
-    )
-
-
-def _count(health: StreamHealth, now: WindowingCounts, earlier: WindowingCounts) -> None:
-    """Add this opening's counts to those of earlier openings of the same stream."""
-    health.windows = earlier.windows + now.windows
-    health.gaps = earlier.gaps + now.gaps
-    health.missing_samples = earlier.missing_samples + now.missing_samples
-    health.discontinuities = earlier.discontinuities + now.discontinuities
-    health.abandoned_samples = earlier.abandoned_samples + now.abandoned_samples
-    health.off_rate = earlier.off_rate + now.off_rate

@@ -75,7 +75,11 @@ class WindowingCounts:
 
 
 class Windower(Protocol):
-    """Turns one stream's chunks into windows."""
+    """Turns one stream's chunks into windows.
+
+    Attributes:
+        counts: counted into; may be replaced, so that several windowers count together.
+    """
 
     counts: WindowingCounts
 

@@ -48,7 +48,12 @@ async def test_windows_become_predictions_in_order_and_the_end_is_finished() -> 
     assert task.calls == ["push 0", "push 10", "push 20", "finish"]
     assert [(p.start_s, p.final) for p in said] == [(0, False), (1, False), (2, False), (2, True)]
     assert {p.latency_s for p in said} == {None}
-    assert (health.chunks, health.samples, health.windows, health.predictions) == (2, 32, 3, 4)
+    assert (health.chunks, health.samples, health.windowing.windows, health.predictions) == (
+        2,
+        32,
+        3,
+        4,
+    )
     assert source.closed == 1
 
 
@@ -56,7 +61,7 @@ async def test_a_jump_finishes_and_resets_before_the_next_window() -> None:
     pipeline, task, health, _ = build(ScriptedSource(seconds(5, 6), seconds(0, 1)))
     await pipeline.run()
     assert task.calls == ["push 50", "finish", "forget", "push 0", "finish"]
-    assert health.discontinuities == 1
+    assert health.windowing.discontinuities == 1
 
 
 async def test_live_predictions_carry_the_age_of_their_newest_sample() -> None:
@@ -122,14 +127,22 @@ async def test_what_the_end_leaves_complete_is_still_said() -> None:
     pipeline, _, health, said = build(ScriptedSource(*pieces))
     await pipeline.run()
     assert [p.final for p in said] == [False, True]
-    assert (health.windows, health.gaps, health.missing_samples) == (1, 1, 2)
+    assert (health.windowing.windows, health.windowing.gaps, health.windowing.missing_samples) == (
+        1,
+        1,
+        2,
+    )
 
 
 async def test_a_gap_in_the_unfinished_window_is_counted() -> None:
     pipeline, _, health, _ = build(ScriptedSource(seconds(0, 1), seconds(1.4, 1.6), LOST))
     with pytest.raises(SourceLostError):
         await pipeline.run()
-    assert (health.windows, health.gaps, health.missing_samples) == (1, 1, 4)
+    assert (health.windowing.windows, health.windowing.gaps, health.windowing.missing_samples) == (
+        1,
+        1,
+        4,
+    )
 
 
 async def test_counts_go_on_over_restarts() -> None:
@@ -141,4 +154,8 @@ async def test_counts_go_on_over_restarts() -> None:
     for _ in range(2):
         source = ScriptedSource(seconds(0, 1), seconds(1.5, 3))
         await Pipeline(source, prepare, lambda _: None, health, clock=None).run()
-    assert (health.windows, health.gaps, health.missing_samples) == (6, 2, 10)
+    assert (health.windowing.windows, health.windowing.gaps, health.windowing.missing_samples) == (
+        6,
+        2,
+        10,
+    )

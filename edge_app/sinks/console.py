@@ -175,7 +175,7 @@ class ConsoleSink:
         if age_s is not None:
             text.append(f"\ndata {age_s:.1f} s old", style="dim")
         counts = (
-            ("gaps", health.gaps),
+            ("gaps", health.windowing.gaps),
             ("dropped", health.dropped),
             ("restarts", health.restarts),
         )

@@ -1,7 +1,7 @@
 """Frailty of the person from one foot IMU: walking windows only, evidence gathered over the person.
 
 Frailty does not change in minutes: the rolling answer is the estimate so far, over all walking
-seen since the start (or since the sensor changed hands). Below ``min_evidence_s`` of walking
+seen since the program started, whoever wears the sensor. Below ``min_evidence_s`` of walking
 there is no label. A window in which nobody walks says nothing and is answered with that reason.
 """
 

@@ -12,7 +12,6 @@ from edge_app.tasks.frailty import FrailtyTask
 from edge_app.tasks.protocol import Task
 from edge_app.tasks.sleep import SleepTask
 
-TASKS = ("emotion", "sleep", "frailty")
 KIND_OF_TASK: dict[str, Kind] = {"emotion": "video", "sleep": "eeg", "frailty": "imu"}
 
 
