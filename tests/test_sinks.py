@@ -320,9 +320,8 @@ def shown(sink: ConsoleSink) -> str:
 
 
 def test_the_console_shows_answer_truth_and_that_it_is_simulated() -> None:
-    health = StreamHealth(
-        "eeg", state="running", windowing=WindowingCounts(gaps=3), last_data_s=99.8
-    )
+    health = StreamHealth("eeg", state="running", last_data_s=99.8)
+    health.windowing.gaps = 3
     sink, _ = console_of(health, HandClock(100.0))
     sink.watch(dataclasses.replace(INFO, name="eeg"), Truthful())
     sink.emit(SAID, 0.0)
