@@ -188,14 +188,24 @@ def _foot_frame(strides: Strides, times_s: Float64Array, impact_turn: Float64Arr
 
 
 def _impact(strides: Strides, times_s: Float64Array, index: npt.NDArray[np.int64]) -> Float64Array:
-    """Return the heel-strike transient, m/s^2: a damped swing that is over when load ends."""
-    since = times_s - strides.heel_strike_s[index]
-    left = np.clip(1.0 - since / strides.load_s[index], 0.0, 1.0)
-    speed = strides.length_m / (strides.end_s - strides.start_s)
-    ring = np.exp(-np.maximum(since, 0.0) / IMPACT_DECAY_S) * np.sin(
-        2.0 * np.pi * IMPACT_HZ * np.maximum(since, 0.0)
+    """Return the heel-strike transient, m/s^2: a damped swing that is over when load ends.
+
+    It is the slope of a speed that ends where it began: a transient that left speed behind would
+    lengthen every stride for whoever integrates it.
+    """
+    load_s = strides.load_s[index]
+    since_s = np.maximum(times_s - strides.heel_strike_s[index], 0.0)
+    left = np.clip(1.0 - since_s / load_s, 0.0, 1.0)
+    turning = 2.0 * np.pi * IMPACT_HZ
+    fading = np.exp(-since_s / IMPACT_DECAY_S)
+    sin, cos = np.sin(turning * since_s), np.cos(turning * since_s)
+    # d/dt of fading * sin^2 * left^2, over its own frequency
+    slope = fading * (
+        (2.0 * turning * sin * cos - sin**2 / IMPACT_DECAY_S) * left**2
+        - 2.0 * sin**2 * left / load_s
     )
-    return np.asarray(IMPACT_PER_SPEED_MPS2 * (speed * strides.impact)[index] * ring * left**2)
+    speed = strides.length_m / (strides.end_s - strides.start_s)
+    return np.asarray(IMPACT_PER_SPEED_MPS2 * (speed * strides.impact)[index] * slope / turning)
 
 
 @dataclass(frozen=True, slots=True)

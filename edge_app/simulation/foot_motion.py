@@ -134,8 +134,9 @@ def _ramps(
     return total, value, slope
 
 
-PITCH_RISE, PITCH_FALL = 0.2, 0.35
-"""Shares of swing in which the pitch rate reverses after toe-off and dies before heel strike."""
+PITCH_RISE, PITCH_FALL = 0.08, 0.35
+"""Shares of swing in which the pitch rate reverses after toe-off (real feet take 20 to 30 ms) and
+dies before heel strike."""
 LOAD_RISE = 0.3
 """Share of load in which the sole's drop gathers speed."""
 

@@ -18,6 +18,9 @@ def gyr_rms_radps(samples: Float32Array) -> float:
 
     Args:
         samples: (n_samples, 6) float32, columns 3 to 5 in rad/s.
+
+    Returns:
+        rad/s.
     """
     return float(np.sqrt(np.mean(np.sum(np.square(samples[:, 3:6], dtype=np.float64), axis=1))))
 

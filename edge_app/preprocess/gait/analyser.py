@@ -1,0 +1,100 @@
+"""Strides of one foot from its IMU, as the samples come."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edge_app.contracts import Float32Array, Float64Array
+from edge_app.preprocess.gait.bouts import BoutBuilder
+from edge_app.preprocess.gait.grid import SampleGrid
+from edge_app.preprocess.gait.sensor_at_rest import SensorAtRest
+from edge_app.preprocess.gait.signal_fault import FrameCheck, SignalFault, signal_fault
+from edge_app.preprocess.gait.stride import Stride
+from edge_app.preprocess.gait.swing import FootAxes
+from edge_app.preprocess.gait.swing_finder import SwingFinder
+
+FAULT_WINDOW_S = 2.0
+
+
+class GaitAnalyser:
+    """Finds strides and walking bouts; knows nothing of the future and keeps a few seconds.
+
+    The mounting of the sensor on the foot does not matter. A bout is five regular strides in a row
+    or more, with pauses up to 3 s. Its first five strides are returned together, when the fifth is
+    certain; later ones once the next has ended (one stride and up to a second later), the last up
+    to 7 s after its heel strike. What has been returned never changes. Chunks do not matter.
+
+    Args:
+        rate_hz: nominal rate, 50 to 400 Hz.
+        jitter_s: how far a stamp may stray from its sample's time.
+    """
+
+    def __init__(self, rate_hz: float, *, jitter_s: float = 0.0) -> None:
+        self._rate_hz = rate_hz
+        self._grid = SampleGrid(rate_hz, jitter_s)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, the sensor too: another foot or another sensor."""
+        self._grid.reset()
+        self._sensor = SensorAtRest()
+        self._frame = FrameCheck()
+        self._bouts = BoutBuilder()
+        self._window: list[Float32Array] = []
+        self._n_window = 0
+        self._fault: SignalFault | None = None
+        self._finder = SwingFinder(self._rate_hz, self._sensor, self._frame, FootAxes())
+
+    @property
+    def fault(self) -> SignalFault | None:
+        """What is wrong with the newest two whole seconds of signal, or with its axes."""
+        if self._fault is None and self._frame.is_mirrored:
+            return SignalFault.AXES
+        return self._fault
+
+    def push(self, times_s: Float64Array, samples: Float32Array) -> list[Stride]:
+        """Take some samples.
+
+        Args:
+            times_s: (n,) stamps, seconds.
+            samples: (n, 6) acc_x..acc_z m/s^2, gyr_x..gyr_z rad/s; NaN where missing.
+
+        Returns:
+            Strides that have become certain, oldest first.
+        """
+        self._look_for_fault(samples)
+        found: list[Stride] = []
+        for run in self._grid.push(times_s, samples):
+            if run.restart:
+                found += self._end_run()
+            for step in self._finder.push(run.times_s, run.samples, run.lost):
+                found += self._bouts.add(step)
+            found += self._bouts.wait(self._finder.now_s)
+        return found
+
+    def finish(self) -> list[Stride]:
+        """Return the strides still held back: the stream has ended or stops for a while."""
+        self._grid.reset()
+        return self._end_run()
+
+    def _end_run(self) -> list[Stride]:
+        """End the bout, keep what is known of sensor and foot, begin a new run."""
+        found: list[Stride] = []
+        for step in self._finder.finish():
+            found += self._bouts.add(step)
+        found += self._bouts.end()
+        self._finder = SwingFinder(self._rate_hz, self._sensor, self._frame, self._finder.axes)
+        return found
+
+    def _look_for_fault(self, samples: Float32Array) -> None:
+        """Collect whole windows, counted in samples, and keep what the newest one says."""
+        self._window.append(samples)
+        self._n_window += len(samples)
+        length = round(FAULT_WINDOW_S * self._rate_hz)
+        if self._n_window < length:
+            return
+        whole = np.concatenate(self._window)
+        n_whole = len(whole) // length
+        self._fault = signal_fault(whole[(n_whole - 1) * length : n_whole * length], self._rate_hz)
+        self._window = [whole[n_whole * length :]]
+        self._n_window = len(self._window[0])

@@ -1,0 +1,224 @@
+"""Mean and spread of gait parameters over the strides of one person, kept in little memory."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edge_app.preprocess.gait.moments import RunningMoments, refusal
+from edge_app.preprocess.gait.stride import Stride, StrideFault
+
+PARAMETERS = (
+    "stride_time_s",
+    "load_fraction",
+    "foot_flat_fraction",
+    "push_fraction",
+    "swing_fraction",
+    "toe_off_angle_deg",
+    "heel_strike_angle_deg",
+    "cadence_strides_per_min",
+    "stride_speed_mps",
+    "stride_length_m",
+    "path_3d_m",
+    "path_2d_m",
+    "clearance_m",
+)
+"""In the order of the GSTRIDE register; fractions where it has percent."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoutSummary:
+    """One walking bout.
+
+    Args:
+        bout: its number.
+        start_s: first toe-off.
+        end_s: last heel strike.
+        n_strides: all strides of it.
+        n_accepted: those that count.
+        mean: by parameter, over accepted strides; NaN without one.
+        sd: by parameter; NaN below two.
+    """
+
+    bout: int
+    start_s: float
+    end_s: float
+    n_strides: int
+    n_accepted: int
+    mean: Mapping[str, float]
+    sd: Mapping[str, float]
+
+    @property
+    def duration_s(self) -> float:
+        """First toe-off to last heel strike."""
+        return self.end_s - self.start_s
+
+
+class GaitStatistics:
+    """Mean and standard deviation of each parameter over accepted strides, in constant memory.
+
+    Args:
+        half_life_s: time in which the weight of a stride halves; None: all count alike for ever.
+
+    Attributes:
+        half_life_s: as given; may be changed, from then on.
+
+    Raises:
+        ContractError: a half-life that is not positive.
+    """
+
+    def __init__(self, half_life_s: float | None = None) -> None:
+        if half_life_s is not None and not half_life_s > 0.0:
+            raise refusal(f"half-life {half_life_s} s")
+        self.half_life_s = half_life_s
+        self._moments = RunningMoments(len(PARAMETERS))
+        self._newest_s: float | None = None
+        self.n_strides = 0
+        self.n_accepted = 0
+        self.n_bouts = 0
+        self.walking_s = 0.0
+        self.rejected: Counter[str] = Counter()
+        self._bout: _Bout | None = None
+
+    @property
+    def weight(self) -> float:
+        """Accepted strides, each at what is left of its weight."""
+        return self._moments.weight
+
+    @property
+    def n_effective(self) -> float:
+        """Accepted strides that the weighted ones are worth; without decay their number."""
+        return self._moments.n_effective
+
+    @property
+    def newest_bout(self) -> BoutSummary | None:
+        """The bout of the newest stride, as far as it is known."""
+        return None if self._bout is None else self._bout.summary()
+
+    def add(self, stride: Stride) -> BoutSummary | None:
+        """Take the next stride of the analyser, accepted or not.
+
+        Args:
+            stride: in the order the analyser returned them.
+
+        Returns:
+            The bout before, when this stride begins another one.
+        """
+        self.n_strides += 1
+        finished = None
+        if self._bout is None or stride.bout != self._bout.bout:
+            finished = self.newest_bout
+            self._bout = _Bout(stride.bout, stride.toe_off_s)
+            self.n_bouts += 1
+        self.walking_s += max(0.0, stride.next_heel_strike_s - self._bout.end_s)
+        self._bout.add(stride)
+        if stride.rejected is not None:
+            self.rejected[stride.rejected.value] += 1
+            return finished
+        values = [float(getattr(stride, name)) for name in PARAMETERS]
+        if not all(map(math.isfinite, values)):
+            raise refusal("an accepted stride with a value that is not finite")
+        if self._newest_s is not None:
+            self.age(stride.next_heel_strike_s - self._newest_s)
+        self._newest_s = stride.next_heel_strike_s
+        self._moments.add(values)
+        self.n_accepted += 1
+        return finished
+
+    def age(self, passed_s: float) -> None:
+        """Let the strides so far lose weight.
+
+        Args:
+            passed_s: time that has passed; nothing happens where it is not positive, as after a
+                jump of the clock.
+        """
+        if self.half_life_s is not None:
+            self._moments.decay(0.5 ** (max(0.0, passed_s) / self.half_life_s))
+
+    def mean(self, parameter: str) -> float:
+        """Return the mean of one of ``PARAMETERS``; NaN before the first accepted stride."""
+        return self._moments.mean(PARAMETERS.index(parameter))
+
+    def sd(self, parameter: str) -> float:
+        """Return the standard deviation of one of ``PARAMETERS``; NaN below two strides."""
+        return self._moments.sd(PARAMETERS.index(parameter))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; an unfinished bout is left out.
+
+        Stride stamps belong to one run of the clock, so decay begins anew after a restart.
+        """
+        return {
+            "half_life_s": self.half_life_s,
+            "parameters": list(PARAMETERS),
+            "moments": self._moments.as_dict(),
+            "n_strides": self.n_strides,
+            "n_accepted": self.n_accepted,
+            "n_bouts": self.n_bouts,
+            "walking_s": self.walking_s,
+            "rejected": dict(self.rejected),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> GaitStatistics:
+        """Return the statistics that ``as_dict`` gave.
+
+        Args:
+            values: as stored.
+
+        Returns:
+            Statistics that go on where the stored ones ended, except for the unfinished bout.
+
+        Raises:
+            ContractError: of another version, or damaged.
+        """
+        try:
+            if tuple(values["parameters"]) != PARAMETERS:
+                raise refusal("another list of parameters")
+            half_life_s = values["half_life_s"]
+            new = cls(None if half_life_s is None else float(half_life_s))
+            new._moments = RunningMoments.from_dict(values["moments"], len(PARAMETERS))
+            new.n_strides = int(values["n_strides"])
+            new.n_accepted = int(values["n_accepted"])
+            new.n_bouts = int(values["n_bouts"])
+            new.walking_s = float(values["walking_s"])
+            new.rejected = Counter(
+                {StrideFault(key).value: int(count) for key, count in values["rejected"].items()}
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise refusal(f"{type(error).__name__}: {error}") from error
+        counts = (new.n_accepted, new.n_strides, new.n_bouts, *new.rejected.values())
+        if min(counts) < 0 or not (math.isfinite(new.walking_s) and new.walking_s >= 0.0):
+            raise refusal("a negative count or time")
+        return new
+
+
+class _Bout:
+    """The bout that goes on."""
+
+    def __init__(self, bout: int, start_s: float) -> None:
+        self.bout = bout
+        self.start_s = self.end_s = start_s
+        self._n_strides = self._n_accepted = 0
+        self._moments = RunningMoments(len(PARAMETERS))
+
+    def add(self, stride: Stride) -> None:
+        self.end_s = stride.next_heel_strike_s
+        self._n_strides += 1
+        if stride.accepted:
+            self._n_accepted += 1
+            self._moments.add([float(getattr(stride, name)) for name in PARAMETERS])
+
+    def summary(self) -> BoutSummary:
+        return BoutSummary(
+            self.bout,
+            self.start_s,
+            self.end_s,
+            self._n_strides,
+            self._n_accepted,
+            {name: self._moments.mean(i) for i, name in enumerate(PARAMETERS)},
+            {name: self._moments.sd(i) for i, name in enumerate(PARAMETERS)},
+        )

@@ -1,0 +1,76 @@
+"""What is wrong with a signal is told, on SIMULATED walks that are spoilt in known ways."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge_app.preprocess.gait.analyser import GaitAnalyser
+from edge_app.preprocess.gait.signal_fault import SignalFault, signal_fault
+from edge_app.simulation.foot_imu import simulate_walk
+from edge_app.simulation.gait_parameters import load_gait_rows
+
+RATE_HZ = 100.0
+G, DEGREES = 9.80665, float(np.degrees(1.0))
+
+
+@pytest.fixture(scope="module")
+def samples() -> np.ndarray:
+    return simulate_walk(load_gait_rows()[0], duration_s=40.0, rate_hz=RATE_HZ, seed=2)[0]
+
+
+def without_gyro(samples):
+    return np.hstack([samples[:, :3], np.full_like(samples[:, 3:], np.nan)])
+
+
+def scaled(samples, acc, gyr):
+    return samples * np.float32([acc] * 3 + [gyr] * 3)
+
+
+SPOILT = {
+    SignalFault.DEAD: [np.zeros_like, lambda s: np.hstack([0 * s[:, :3], s[:, 3:]])],
+    SignalFault.CONSTANT: [lambda s: np.repeat(s[:1], len(s), axis=0)],
+    SignalFault.NO_GYRO: [without_gyro, lambda s: scaled(s, 1.0, 0.0)],
+    SignalFault.ACC_UNIT: [lambda s: scaled(s, 1.0 / G, 1.0), lambda s: scaled(s, 1000.0, 1.0)],
+    SignalFault.GYR_UNIT: [lambda s: scaled(s, 1.0, DEGREES)],
+    SignalFault.SATURATED: [
+        lambda s: np.clip(s, [-160.0] * 3 + [-4.36] * 3, [160.0] * 3 + [4.36] * 3)
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("fault", "spoil"), [(fault, spoil) for fault, spoils in SPOILT.items() for spoil in spoils]
+)
+def test_fault_is_named(samples, fault, spoil):
+    walking = samples[1500:1900]
+    assert signal_fault(walking, RATE_HZ) is None
+    assert signal_fault(spoil(walking).astype(np.float32), RATE_HZ) is fault
+
+
+def test_losses_are_no_fault_of_the_sensor(samples):
+    holed = samples[1500:1900].copy()
+    holed[:360] = np.nan
+    assert signal_fault(holed, RATE_HZ) is None
+    assert signal_fault(np.zeros((0, 6), np.float32), RATE_HZ) is None
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_mirrored_axis_is_told(samples, axis):
+    times_s = np.arange(len(samples)) / RATE_HZ
+    right, mirrored = GaitAnalyser(RATE_HZ), GaitAnalyser(RATE_HZ)
+    right.push(times_s, samples)
+    assert right.fault is None
+    sign = np.ones(6, np.float32)
+    sign[[axis, axis + 3]] = -1.0
+    mirrored.push(times_s, samples * sign)
+    assert mirrored.fault is SignalFault.AXES
+
+
+def test_fault_passes_when_the_signal_is_well_again(samples):
+    analyser = GaitAnalyser(RATE_HZ)
+    times_s = np.arange(len(samples)) / RATE_HZ
+    analyser.push(times_s[:400], np.zeros((400, 6), np.float32))
+    assert analyser.fault is SignalFault.DEAD
+    analyser.push(times_s[400:600], samples[400:600])
+    assert analyser.fault is None
