@@ -105,6 +105,38 @@ def _sleep_graphs(folder: Path, length: int) -> list[dict]:
     return [encoder, sequence]
 
 
+def _stride_model(folder: Path) -> dict:
+    """Logits are 8 (0.9 - stride length in m) * label index - ...: shorter strides, later label.
+
+    Inputs: mean stride time (not used), mean stride length, and a parameter nobody measures. A
+    value that is not known adds nothing.
+    """
+    ramp = 8.0 * np.float32([[[-1.0, 0.0, 1.0]]])
+    nodes = [
+        helper.make_node("IsNaN", ["gait"], ["unknown"]),
+        helper.make_node("Where", ["unknown", "middle", "gait"], ["known"]),
+        helper.make_node("Sub", ["middle", "known"], ["short"]),
+        helper.make_node("Mul", ["short", "used"], ["counted"]),
+        helper.make_node("Unsqueeze", ["counted", "last"], ["column"]),
+        helper.make_node("Mul", ["column", "ramp"], ["contributions"]),
+        helper.make_node("ReduceSum", ["contributions", "parameters"], ["logits"], keepdims=0),
+        *_softmax_of("logits"),
+    ]
+    outputs = [
+        ("logits", FLOAT, [1, 3]),
+        ("probabilities", FLOAT, [1, 3]),
+        ("contributions", FLOAT, [1, 3, 3]),
+    ]
+    weights = [
+        ("middle", np.float32([[1.2, 0.9, 1.0]])),
+        ("used", np.float32([[0.0, 1.0, 1.0]])),
+        ("last", np.int64([2])),
+        ("ramp", ramp),
+        ("parameters", np.int64([1])),
+    ]
+    return _save(folder, "model", nodes, [("gait", FLOAT, [1, 3])], outputs, weights)
+
+
 def _golden(folder: Path, graphs: list[dict], cases: int) -> dict:
     onnxruntime = load_onnxruntime()
     rng, arrays = np.random.default_rng(3), {}
@@ -153,30 +185,47 @@ _CONDITIONING = {
         "max_missing_fraction": 0.05,
         "min_gyr_rms_radps": 0.5,
     },
+    "strides": {
+        "kind": "gait_strides",
+        "parameters": ["stride_time_s_mean", "stride_length_m_mean", "hip_angle_deg_mean"],
+        "max_missing_fraction": 0.2,
+        "min_strides": 20,
+    },
 }
-_WINDOWS = {"emotion": (1, 1), "sleep": (3000, 3000), "frailty": (200, 50)}
+_WINDOWS = {
+    "emotion": (1, 1),
+    "sleep": (3000, 3000),
+    "frailty": (200, 50),
+    "strides": (100, 100),
+}
 
 
 def write_bundle(folder: Path, task: str, **rolling: object) -> Path:
-    """Write a tiny bundle of a task into ``folder/<task>`` and return that folder."""
+    """Write a tiny bundle of a task into ``folder/<task>`` and return that folder.
+
+    Frailty by windows is ``frailty``, by gait parameters ``strides``.
+    """
     out = folder / task
     out.mkdir(parents=True)
+    kind, task = task, "frailty" if task == "strides" else task
     labels = LABELS[task]
     if task == "sleep":
         graphs = _sleep_graphs(out, length=5)
     elif task == "emotion":
         graphs = [_mean_model(out, "face", UINT8, [1, 1, 48, 48], len(labels))]
+    elif kind == "strides":
+        graphs = [_stride_model(out)]
     else:
         graphs = [_mean_model(out, "imu", FLOAT, [1, 6, 200], len(labels))]
-    length, hop = _WINDOWS[task]
+    length, hop = _WINDOWS[kind]
     manifest = {
         "format_version": 1,
-        "name": f"tiny_{task}",
+        "name": f"tiny_{kind}",
         "task": task,
         "labels": list(labels),
         "stream": {**_STREAMS[task], "placement": "test"},
         "window": {"length_samples": length, "hop_samples": hop},
-        "conditioning": _CONDITIONING[task],
+        "conditioning": _CONDITIONING[kind],
         "graphs": graphs,
         "rolling": {
             "time_constant_s": None,

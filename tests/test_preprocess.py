@@ -16,7 +16,7 @@ from edge_app.preprocess.face import (
     primary_face,
     to_grey,
 )
-from edge_app.preprocess.gait import gyr_rms_radps
+from edge_app.preprocess.gait.window import gyr_rms_radps
 from edge_app.preprocess.resample import fill_missing, resample_window
 
 

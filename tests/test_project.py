@@ -23,7 +23,7 @@ else:
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 SCRIPTS = ("scripts/demo", "scripts/test", "scripts/check", "scripts/pin", ".ci/run")
-BEDSIDE_EXTRAS = ("dashboard", "mqtt")
+BEDSIDE_EXTRAS = ("dashboard", "mqtt", "report")
 DEVICE_LIBRARIES = ("cv2", "pylsl", "bleak", "bleak_retry_connector", "edfio", "pyxdf", "tensorrt")
 
 

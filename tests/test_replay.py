@@ -30,6 +30,7 @@ FIELDS = [
     "abstained",
     "final",
     "revision",
+    "evidence",
     "latency_s",
     "model",
     "stream",

@@ -14,7 +14,7 @@ from edge_app.errors import ConfigError, ManifestError
 from edge_app.inference.bundle import load_bundle
 from edge_app.preprocess.face import FaceBox
 from edge_app.tasks.emotion import EmotionTask
-from edge_app.tasks.frailty import FrailtyTask
+from edge_app.tasks.frailty_windows import FrailtyWindowsTask
 from edge_app.tasks.protocol import build_windower, fit_stream
 from edge_app.tasks.sleep import SleepTask
 from tests.bundles import IMU, write_bundle
@@ -120,7 +120,7 @@ def test_samples_at_half_the_nominal_rate_get_no_stage(tmp_path: Path) -> None:
 def test_a_stream_opened_anew_brings_its_own_origin(tmp_path: Path) -> None:
     """A simulator in place of a lost headset must not be taken for the patient."""
     bundle = load_bundle(write_bundle(tmp_path, "frailty"))
-    task = FrailtyTask(bundle, FOOT)
+    task = FrailtyWindowsTask(bundle, FOOT)
     windower = build_windower(fit_stream(bundle.manifest, FOOT), FOOT)
     windows = windower.push(Chunk(np.arange(400) / 100.0, walk(400)))
     assert not task.push(windows[0])[0].simulated
@@ -207,7 +207,7 @@ def walk(n: int, *, still: bool = False) -> np.ndarray:
 
 def run_frailty(tmp_path: Path, signal: np.ndarray, **rolling: object) -> list[Prediction]:
     bundle = load_bundle(write_bundle(tmp_path, "frailty", **rolling))
-    task = FrailtyTask(bundle, FOOT)
+    task = FrailtyWindowsTask(bundle, FOOT)
     windower = build_windower(fit_stream(bundle.manifest, FOOT), FOOT)
     chunk = Chunk(np.arange(len(signal)) / 100.0, signal)
     return [p for w in windower.push(chunk) for p in task.push(w)]

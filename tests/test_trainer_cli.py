@@ -17,6 +17,7 @@ from trainer.__main__ import main  # noqa: E402
 from trainer.cli import app  # noqa: E402
 from trainer.recipe import RECIPES_DIR  # noqa: E402
 
+TOY = {"toy": "tests.toy_experiment:ToyExperiment"}
 TOY_RECIPE = """
 task: emotion
 seed: 1
@@ -47,7 +48,7 @@ def trainer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setitem(registry.EXPERIMENTS, "emotion", "tests.toy_experiment:ToyExperiment")
+    monkeypatch.setitem(registry.EXPERIMENTS, "emotion", TOY)
     path = tmp_path / "toy.yaml"
     path.write_text(TOY_RECIPE)
     return path

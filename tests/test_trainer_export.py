@@ -28,6 +28,7 @@ from trainer.provenance import Provenance  # noqa: E402
 from trainer.recipe import FitOptions, Recipe  # noqa: E402
 from trainer.run_dir import RunDir  # noqa: E402
 
+TOY = {"toy": "tests.toy_experiment:ToyExperiment"}
 WHENCE = Provenance("toy", "trainer fit toy.yaml", "abc123", "2 cores", "torch 2", "2026-01-01")
 FILES = {
     *("model.onnx", "golden.npz", "manifest.json", "manifest.sha256"),
@@ -37,9 +38,9 @@ FILES = {
 
 @pytest.fixture
 def toy_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
-    monkeypatch.setitem(registry.EXPERIMENTS, "emotion", "tests.toy_experiment:ToyExperiment")
+    monkeypatch.setitem(registry.EXPERIMENTS, "emotion", TOY)
     options = FitOptions(passes=3, batch=32, learning_rate=0.1, ema_decay=0.9)
-    recipe = Recipe("toy", "emotion", 3, options, ToyExperiment(ToyOptions()))
+    recipe = Recipe("toy", "emotion", None, 3, options, ToyExperiment(ToyOptions()))
     run = RunDir(tmp_path / "run")
     run.create(recipe.to_yaml(), WHENCE, resume=False)
     train, validation = recipe.experiment.load(tmp_path)
@@ -128,7 +129,7 @@ def test_a_failed_export_leaves_the_old_bundle(
     assert load_bundle(tmp_path / "toy").model_id == old.model_id
     assert {path.name for path in tmp_path.iterdir()} == {"run", "toy"}
     monkeypatch.undo()
-    monkeypatch.setitem(registry.EXPERIMENTS, "emotion", "tests.toy_experiment:ToyExperiment")
+    monkeypatch.setitem(registry.EXPERIMENTS, "emotion", TOY)
     assert export(toy_run, tmp_path, tmp_path / "toy").model_id == old.model_id
 
 

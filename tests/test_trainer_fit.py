@@ -32,6 +32,7 @@ WHENCE = Provenance("toy", "trainer fit", "none", "none", "none", "2026-01-01")
 def recipe(*, options: dict[str, object] | None = None, **fit_options: object) -> Recipe:
     defaults = {"passes": 6, "batch": 32, "learning_rate": 0.1, "ema_decay": 0.9}
     return Recipe(
+        method=None,
         name="toy",
         task="emotion",
         seed=3,

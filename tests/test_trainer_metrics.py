@@ -99,3 +99,22 @@ def test_calibrated_gives_logits_and_tempered_probabilities() -> None:
     logits, probabilities = Calibrated(torch.nn.Identity(), 2.0)(torch.tensor([[2.0, 0.0]]))
     assert logits.tolist() == [[2.0, 0.0]]
     assert probabilities[0, 0].item() == pytest.approx(1 / (1 + math.exp(-1.0)))
+
+
+def test_a_balanced_temperature_is_that_of_classes_made_equally_common() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = 3.0 * torch.randn(30, 2, generator=generator)
+    targets = torch.tensor([0] * 24 + [1] * 6)
+    repeated = torch.cat([logits[:24], logits[24:].repeat(4, 1)])
+    equal = torch.tensor([0] * 24 + [1] * 24)
+    balanced = fit_temperature(logits, targets, balanced=True)
+    assert balanced == pytest.approx(fit_temperature(repeated, equal), rel=1e-6)
+    assert balanced != pytest.approx(fit_temperature(logits, targets), rel=1e-3)
+
+
+def test_a_weight_of_two_counts_an_example_twice() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.3, 0.7], [0.6, 0.4]])
+    targets = np.array([0, 0, 1])
+    twice = expected_calibration_error(targets[[0, 1, 1, 2]], probabilities[[0, 1, 1, 2]])
+    weighted = expected_calibration_error(targets, probabilities, np.array([1.0, 2.0, 1.0]))
+    assert weighted == pytest.approx(twice)

@@ -18,7 +18,7 @@ LOW, HIGH = 0.05, 20.0
 """A temperature outside is no calibration but a broken model."""
 
 
-def fit_temperature(logits: Tensor, targets: Tensor) -> float:
+def fit_temperature(logits: Tensor, targets: Tensor, *, balanced: bool = False) -> float:
     """Return the temperature with the least cross-entropy.
 
     The loss has a single minimum in log temperature, so a golden-section search finds it.
@@ -26,6 +26,8 @@ def fit_temperature(logits: Tensor, targets: Tensor) -> float:
     Args:
         logits: targets' shape plus a class axis.
         targets: classes, ``IGNORE`` where there is no label.
+        balanced: let every class that occurs weigh alike, whatever its share: for a model whose
+            probabilities are stated for equal shares.
 
     Returns:
         The temperature: above 1 when the model was too sure.
@@ -39,10 +41,16 @@ def fit_temperature(logits: Tensor, targets: Tensor) -> float:
             next_step="Look at the validation split and at the learning curve",
         )
     flat, flat_targets = logits.double().reshape(-1, logits.shape[-1]), targets.reshape(-1)
+    weight = None
+    if balanced:
+        counts = torch.bincount(flat_targets[flat_targets != IGNORE], minlength=flat.shape[-1])
+        weight = 1.0 / counts.clamp(min=1).double()
 
     def loss(log_temperature: float) -> float:
         tempered = flat / math.exp(log_temperature)
-        return functional.cross_entropy(tempered, flat_targets, ignore_index=IGNORE).item()
+        return functional.cross_entropy(
+            tempered, flat_targets, weight=weight, ignore_index=IGNORE
+        ).item()
 
     low, high = math.log(LOW), math.log(HIGH)
     ratio = (math.sqrt(5.0) - 1.0) / 2.0

@@ -1,4 +1,4 @@
-"""The command ``trainer``: prepare, fit, evaluate, export."""
+"""The command ``trainer``: prepare, fit, cross-validate, evaluate, evaluate-strides, export."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ def fit(
     Example: `trainer fit emotion_vgg_small --data ../shared/data --out runs/emotion`
     """
     from trainer import provenance
+    from trainer.direct_run import write_direct
     from trainer.fit import fit as run_fit
     from trainer.learning_curve import best_row
     from trainer.recipe import load_recipe
@@ -67,6 +68,12 @@ def fit(
     loaded = load_recipe(recipe, tuple(changes or ()))
     run = RunDir(out)
     run.refuse_other_run(loaded.to_yaml(), resume=resume)
+    if loaded.experiment.fits_directly:
+        fitted = loaded.experiment.fit_directly(loaded, data, console)
+        run.create(loaded.to_yaml(), provenance.collect(loaded.name), resume=resume)
+        write_direct(out, fitted)
+        console.print(f"fitted. Next: trainer export {out}", highlight=False, soft_wrap=True)
+        return
     train, validation = loaded.experiment.load(data)
     refuse_leak(train, validation)
     run.create(loaded.to_yaml(), provenance.collect(loaded.name), resume=resume)
@@ -82,6 +89,59 @@ def fit(
         highlight=False,
         soft_wrap=True,
     )
+
+
+@app.command("cross-validate")
+def cross_validate(
+    recipe: Annotated[Path, typer.Argument(help="YAML file, or the name of one we ship.")],
+    data: DataDir,
+    out: Annotated[Path, typer.Option(help="Folder of the folds, figures and pictures.")],
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value over the recipe, repeatable.")
+    ] = None,
+) -> None:
+    """Train and score on folds of people: the figures to believe where people are few.
+
+    Nothing that is scored was learnt from, nor did it choose anything. A run that was stopped goes
+    on where it was when the command is given again. Figures: OUT/cross_validation.json.
+
+    Example: `trainer cross-validate frailty_register --data ../shared/data --out runs/register_cv`
+    """
+    from trainer.export import write_json
+    from trainer.recipe import load_recipe
+
+    console = Console()
+    loaded = load_recipe(recipe, tuple(changes or ()))
+    figures = loaded.experiment.cross_validate(loaded, data, make_folder(out), console)
+    write_json(out / "cross_validation.json", figures)
+    console.print(f"all figures: {out / 'cross_validation.json'}", highlight=False, soft_wrap=True)
+
+
+@app.command("evaluate-strides")
+def evaluate_strides(
+    walks: Annotated[
+        Path, typer.Argument(help="Folder of walks: S-T_lf.txt, S-T_rf.txt, S-T.json.")
+    ],
+    json_file: Annotated[Path, typer.Option("--json", help="Where the figures go.")],
+) -> None:
+    """Hold the bedside's stride detection against labelled foot events, both feet.
+
+    The layout is that of the IPOL walking set: 100-Hz text files with a PacketCounter, and swings
+    as [toe-off, heel strike] in slots of that counter.
+
+    Example: `trainer evaluate-strides ../shared/data/gait/imu_walks --json out/strides.json`
+    """
+    from trainer.evaluate_strides import evaluate_strides as run_evaluate
+    from trainer.evaluate_strides import strides_table
+    from trainer.export import write_json
+
+    console = Console()
+    prove_writable(json_file)
+    with console.status(f"walking through {walks}"):
+        figures = run_evaluate(walks)
+    write_json(json_file, figures)
+    console.print(strides_table(figures))
+    console.print(f"all figures: {json_file}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -103,18 +163,7 @@ def evaluate(
     from trainer.export import write_json
 
     console = Console()
-    there_before = json_file.exists()
-    try:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.touch()  # scoring takes long: find out now whether it can be written
-        if not there_before:
-            json_file.unlink()
-    except OSError as error:
-        raise SinkError(
-            f"cannot write the figures: {error}",
-            source=str(json_file),
-            next_step="Give --json a file that can be written",
-        ) from error
+    prove_writable(json_file)
     loaded = load_bundle(bundle)
     experiment = scoring.bundle_recipe(loaded).experiment
     chosen = scoring.choose_split(experiment, data, split)
@@ -122,6 +171,8 @@ def evaluate(
         figures = scoring.evaluate(loaded, experiment, chosen, data)
     write_json(json_file, figures)
     console.print(scores_table(figures))
+    for note in figures.get("notes", ()):
+        console.print(note, highlight=False, soft_wrap=True)
     console.print(f"all figures: {json_file}", highlight=False, soft_wrap=True)
 
 
@@ -160,6 +211,52 @@ def prepare_simulation(
 
     for path in write_all(data, out):
         Console().print(f"wrote {path}", highlight=False)
+
+
+def make_folder(folder: Path) -> Path:
+    """Make a folder for results.
+
+    Args:
+        folder: with its parents; may be there already.
+
+    Returns:
+        The same path.
+
+    Raises:
+        SinkError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(
+            f"cannot make the folder: {error}",
+            source=str(folder),
+            next_step="Give --out a folder that can be written",
+        ) from error
+    return folder
+
+
+def prove_writable(json_file: Path) -> None:
+    """Find out before long work whether its figures can be written; leaves no file behind.
+
+    Args:
+        json_file: where they are to go.
+
+    Raises:
+        SinkError: they cannot.
+    """
+    there_before = json_file.exists()
+    try:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.touch()
+        if not there_before:
+            json_file.unlink()
+    except OSError as error:
+        raise SinkError(
+            f"cannot write the figures: {error}",
+            source=str(json_file),
+            next_step="Give --json a file that can be written",
+        ) from error
 
 
 def scores_table(figures: dict[str, Any]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +11,6 @@ import numpy.typing as npt
 
 from edge_app.errors import ConfigError
 from edge_app.inference.bundle import Bundle
-from trainer import metrics
 from trainer.experiment import Experiment, Split
 from trainer.recipe import Recipe, load_recipe
 
@@ -51,6 +51,15 @@ def choose_split(experiment: Experiment, path: Path, split: SplitName) -> Split:
     return experiment.load(path)[1] if split == "validation" else experiment.load_evaluation(path)
 
 
+def shipped_figures(bundle: Bundle) -> dict[str, Any]:
+    """Return the bundle's ``metrics.json``; nothing where it has none yet or none that is JSON."""
+    try:
+        stored = json.loads((bundle.path / "metrics.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
+
+
 def evaluate(bundle: Bundle, experiment: Experiment, split: Split, path: Path) -> dict[str, Any]:
     """Score a bundle.
 
@@ -61,7 +70,8 @@ def evaluate(bundle: Bundle, experiment: Experiment, split: Split, path: Path) -
         path: where ``split`` came from, for its subsets.
 
     Returns:
-        Plain JSON values: n, accuracy, macro_f1, kappa, ece, per_class, confusion; ``subsets``.
+        Plain JSON values: n, accuracy, macro_f1, kappa, ece, per_class, confusion; ``subsets``; and
+        what the experiment remarks.
 
     Raises:
         ConfigError: the data's classes are not the bundle's.
@@ -88,9 +98,10 @@ def evaluate(bundle: Bundle, experiment: Experiment, split: Split, path: Path) -
         "data": split.name,
         "groups": len(np.unique(split.groups)),
         "trained_on_simulated_data": bundle.manifest.simulated,
-        **metrics.score(targets, probabilities).as_dict(labels),
+        **experiment.figures(targets, probabilities),
+        **experiment.remarks(shipped_figures(bundle), split),
         "subsets": {
-            name: metrics.score(targets[mask], probabilities[mask]).as_dict(labels)
+            name: experiment.figures(targets[mask], probabilities[mask])
             for name, mask in experiment.subsets(path, split).items()
         }
         | {

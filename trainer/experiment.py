@@ -11,14 +11,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict
+from rich.console import Console
 from torch import Tensor, nn
 
+from edge_app.errors import TrainingError
 from edge_app.inference.manifest import (
     Data,
     EegConditioning,
@@ -26,9 +28,14 @@ from edge_app.inference.manifest import (
     GaitConditioning,
     RollingSpec,
     StreamSpec,
+    StrideConditioning,
     WindowSpec,
 )
+from trainer import metrics
 from trainer.metrics import Scores
+
+if TYPE_CHECKING:
+    from trainer.recipe import Recipe
 
 RunGraph = Callable[[str, dict[str, npt.NDArray[Any]]], dict[str, npt.NDArray[Any]]]
 """Run one exported graph in ONNX Runtime: role and named inputs (leading 1) to named outputs."""
@@ -77,11 +84,31 @@ class BundleParts:
     labels: tuple[str, ...]
     stream: StreamSpec
     window: WindowSpec
-    conditioning: FaceConditioning | EegConditioning | GaitConditioning
+    conditioning: FaceConditioning | EegConditioning | GaitConditioning | StrideConditioning
     rolling: RollingSpec
     data: tuple[Data, ...]
     intended_use: str
     limits: str
+
+
+@dataclass(frozen=True, slots=True)
+class DirectFit:
+    """A model fitted in one go, without passes.
+
+    Args:
+        model: fitted on everybody.
+        logits: (n, n_labels) of people that the folds behind them had not seen.
+        targets: (n,) their classes.
+        calibrated_on: what ``logits`` are, in words.
+        figures: plain JSON values of the same folds, as ``evaluate`` would give them: what the
+            bundle's ``metrics.json``, manifest and card carry.
+    """
+
+    model: nn.Module
+    logits: Tensor
+    targets: Tensor
+    calibrated_on: str
+    figures: dict[str, Any]
 
 
 class ExperimentOptions(BaseModel):
@@ -102,6 +129,14 @@ class Experiment(ABC):
     """Names of the graph ``model``'s inputs, in the order of ``Split.inputs``; unused when
     ``score`` is overridden."""
     Options: ClassVar[type[ExperimentOptions]] = ExperimentOptions
+    fits_directly: ClassVar[bool] = False
+    """Whether ``trainer fit`` calls ``fit_directly`` instead of the loop of passes."""
+    equal_shares: ClassVar[bool] = False
+    """Whether probabilities are stated for equal class shares, and calibrated so."""
+    headline: ClassVar[tuple[str, ...]] = metrics.HEADLINE
+    """The figures that the manifest repeats."""
+    headline_subsets: ClassVar[tuple[str, ...] | None] = None
+    """The subsets that the manifest repeats; None: all."""
 
     def __init__(self, options: Any) -> None:
         self.options = options
@@ -146,6 +181,59 @@ class Experiment(ABC):
     @abstractmethod
     def parts(self) -> BundleParts:
         """Return what goes into the manifest."""
+
+    def fit_directly(self, recipe: Recipe, data_dir: Path, console: Console) -> DirectFit:
+        """Fit in one go, where ``fits_directly``.
+
+        Args:
+            recipe: the recipe that this experiment belongs to.
+            data_dir: the data, as ``--data`` names it.
+            console: where progress is shown.
+
+        Returns:
+            The model, and what folds said that had not seen whom they answered for.
+
+        Raises:
+            TrainingError: this experiment is trained by passes.
+        """
+        del data_dir, console
+        raise TrainingError(
+            f"{self.task} is trained by passes",
+            source=recipe.name,
+            next_step="Use trainer fit",
+        )
+
+    def figures(
+        self, targets: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]
+    ) -> dict[str, Any]:
+        """Return the figures of some examples as plain JSON values.
+
+        Args:
+            targets: (n,) or (n, length) classes.
+            probabilities: as ``score`` gave them.
+
+        Returns:
+            ``metrics.Scores`` as a dict, or more.
+        """
+        return metrics.score(targets, probabilities).as_dict(self.parts().labels)
+
+    def remarks(self, shipped: dict[str, Any], split: Split) -> dict[str, Any]:
+        """Return what ``evaluate`` must say beside the figures.
+
+        Args:
+            shipped: the bundle's own ``metrics.json``.
+            split: what was scored.
+
+        Returns:
+            Plain JSON values; ``notes`` is a list of sentences for the reader.
+        """
+        del shipped, split
+        return {}
+
+    def measured(self, figures: dict[str, Any]) -> str | None:
+        """Return the model card's section on figures; None: the usual one for validation."""
+        del figures
+        return None
 
     def score(self, run: RunGraph, split: Split) -> npt.NDArray[np.float32]:
         """Return the probabilities of every example from the exported graphs.
@@ -196,3 +284,28 @@ class Experiment(ABC):
         """
         del split, probabilities
         return {}
+
+    def cross_validate(
+        self, recipe: Recipe, data_dir: Path, out: Path, console: Console
+    ) -> dict[str, Any]:
+        """Train and score on folds of people; the figures to believe where people are few.
+
+        Args:
+            recipe: the recipe that this experiment belongs to.
+            data_dir: the data, as ``--data`` names it.
+            out: folder of the folds' runs; nothing is written outside. Finished folds in it are
+                not run again.
+            console: where progress and tables are shown.
+
+        Returns:
+            All figures as plain JSON values.
+
+        Raises:
+            TrainingError: this experiment has no cross-validation.
+        """
+        del data_dir, console
+        raise TrainingError(
+            f"no cross-validation for {self.task} by this recipe",
+            source=recipe.name,
+            next_step=f"Use trainer fit, then trainer evaluate; nothing was written to {out}",
+        )

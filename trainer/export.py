@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from edge_app.errors import TrainingError
 from edge_app.inference.bundle import Bundle, load_bundle, require_golden, seal
@@ -23,9 +26,10 @@ from edge_app.inference.manifest import (
     Training,
 )
 from trainer.calibrate import fit_temperature
+from trainer.direct_run import WEIGHTS, read_direct
 from trainer.evaluate import BUNDLE_RECIPE, evaluate
+from trainer.experiment import Experiment, Split
 from trainer.fit import predict_logits
-from trainer.metrics import HEADLINE
 from trainer.model_card import model_card
 from trainer.onnx_graph import export_graph, write_golden
 from trainer.provenance import Provenance
@@ -34,11 +38,12 @@ from trainer.run_dir import RunDir
 
 
 def export(run: RunDir, data_dir: Path, out: Path) -> Bundle:
-    """Export the best pass of a run.
+    """Export the best pass of a run, or what was fitted without passes.
 
     Args:
         run: a folder made by ``trainer fit``.
         data_dir: the data it was trained on; the temperature is fitted on its validation split.
+            Where there were no passes, the folds' answers in the run fit the temperature.
         out: the bundle's folder; its name is the bundle's name.
 
     Returns:
@@ -53,15 +58,10 @@ def export(run: RunDir, data_dir: Path, out: Path) -> Bundle:
     provenance = run.provenance()
     recipe = load_recipe(run.path / "recipe.yaml", name=provenance.recipe)
     experiment = recipe.experiment
-    _, validation = experiment.load(data_dir)
-    best = run.load_best()
-    model = experiment.build_model()
-    run.load_weights(model, best.weights, "best.pt")
-    logits = predict_logits(model, validation, recipe.fit)
-    calibration = Calibration(
-        temperature=fit_temperature(logits, validation.targets), fitted_on=validation.name
-    )
-    graphs = experiment.graphs(model.eval(), calibration.temperature, validation)
+    load = load_direct if experiment.fits_directly else load_best_pass
+    trained = load(run, recipe, data_dir)
+    calibration, split = trained.calibration, trained.split
+    graphs = experiment.graphs(trained.model.eval(), calibration.temperature, split)
 
     beside = out.with_name(f".{out.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
@@ -75,12 +75,15 @@ def export(run: RunDir, data_dir: Path, out: Path) -> Bundle:
         seal(beside)
         bundle = load_bundle(beside)
         require_golden(bundle)
-        figures = evaluate(bundle, experiment, validation, data_dir)
-        manifest = manifest.model_copy(update={"metrics": headline(figures)})
+        figures = trained.figures or evaluate(bundle, experiment, split, data_dir)
+        figures = {**figures, "bundle": out.name}
+        metrics = headline(figures, experiment, trained.scored_on)
+        manifest = manifest.model_copy(update={"metrics": metrics})
         write_json(beside / "manifest.json", manifest.model_dump(mode="json"))
         seal(beside)
         write_json(beside / "metrics.json", figures)
-        card = model_card(manifest, figures, provenance, best.row)
+        measured = experiment.measured(figures)
+        card = model_card(manifest, figures, provenance, trained.story, measured)
         (beside / "README.md").write_text(card, encoding="utf-8")
         load_bundle(beside)
         replace_folder(beside, out)
@@ -93,6 +96,86 @@ def export(run: RunDir, data_dir: Path, out: Path) -> Bundle:
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return load_bundle(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a run holds.
+
+    Args:
+        model: with its weights.
+        calibration: its temperature.
+        split: shows the graphs what to expect; scored unless ``figures`` are there.
+        scored_on: what the figures come from, for the manifest.
+        story: how the weights came about, for the card.
+        figures: of folds that had not seen whom they answered for.
+    """
+
+    model: nn.Module
+    calibration: Calibration
+    split: Split
+    scored_on: str
+    story: str
+    figures: dict[str, Any] | None = None
+
+
+def load_best_pass(run: RunDir, recipe: Recipe, data_dir: Path) -> Trained:
+    """Return the best pass, its temperature fitted on validation.
+
+    Args:
+        run: trained by passes.
+        recipe: its recipe.
+        data_dir: the data it was trained on.
+
+    Returns:
+        What is exported.
+
+    Raises:
+        TrainingError: no finished pass, or weights of another model.
+    """
+    experiment = recipe.experiment
+    _, validation = experiment.load(data_dir)
+    best = run.load_best()
+    model = experiment.build_model()
+    run.load_weights(model, best.weights, "best.pt")
+    logits = predict_logits(model, validation, recipe.fit)
+    temperature = fit_temperature(logits, validation.targets, balanced=experiment.equal_shares)
+    return Trained(
+        model,
+        Calibration(temperature=temperature, fitted_on=validation.name),
+        validation,
+        "validation",
+        f"Exported: pass {best.row.index + 1}, the best on validation.",
+    )
+
+
+def load_direct(run: RunDir, recipe: Recipe, data_dir: Path) -> Trained:
+    """Return what was fitted without passes, its temperature fitted on answers out of fold.
+
+    Args:
+        run: fitted in one go.
+        recipe: its recipe.
+        data_dir: the data it was fitted on.
+
+    Returns:
+        What is exported.
+
+    Raises:
+        TrainingError: no such run, or weights of another model.
+    """
+    experiment = recipe.experiment
+    stored = read_direct(run.path)
+    model = experiment.build_model()
+    run.load_weights(model, stored.weights, WEIGHTS)
+    temperature = fit_temperature(stored.logits, stored.targets, balanced=experiment.equal_shares)
+    return Trained(
+        model,
+        Calibration(temperature=temperature, fitted_on=stored.calibrated_on),
+        experiment.load_evaluation(data_dir),
+        f"out of fold: {stored.calibrated_on}",
+        "Fitted in one go on everybody; nobody was held out of the weights that are shipped.",
+        stored.figures,
+    )
 
 
 def build_manifest(
@@ -134,20 +217,23 @@ def build_manifest(
     )
 
 
-def headline(figures: dict[str, Any]) -> tuple[Metric, ...]:
-    """Return the figures that the manifest repeats."""
-    rows = {name: figures[name] for name in HEADLINE}
+def headline(figures: dict[str, Any], experiment: Experiment, scored_on: str) -> tuple[Metric, ...]:
+    """Return the figures that the manifest repeats; those that do not exist are left out."""
+    chosen = experiment.headline_subsets
+    rows = {name: figures[name] for name in experiment.headline}
     for subset, scores in figures["subsets"].items():
-        rows |= {f"{name}_{subset}": scores[name] for name in HEADLINE}
+        if chosen is None or subset in chosen:
+            rows |= {f"{name}_{subset}": scores[name] for name in experiment.headline}
     return tuple(
         Metric(
             name=name,
             value=value,
             data=figures["data"],
-            split="validation",
+            split=scored_on,
             simulated=figures["trained_on_simulated_data"],
         )
         for name, value in rows.items()
+        if value is not None
     )
 
 

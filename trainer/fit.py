@@ -22,7 +22,7 @@ from edge_app.errors import TrainingError
 from trainer import metrics
 from trainer.ema import Ema
 from trainer.experiment import Split
-from trainer.learning_curve import Row
+from trainer.learning_curve import Row, ended
 from trainer.metrics import IGNORE
 from trainer.progress import PassProgress
 from trainer.recipe import FitOptions, Recipe
@@ -66,7 +66,8 @@ def fit(
         rows = run.load_last(bare_model, optimizer, ema)
 
     with PassProgress(console, options.passes, steps, done=len(rows)) as progress:
-        for index in range(len(rows), options.passes):
+        while not ended(rows, options.passes, options.patience, options.select_by):
+            index = len(rows)
             started_s = time.monotonic()
             seeds = pass_seeds(recipe.seed, index)
             torch.manual_seed(seeds.model)

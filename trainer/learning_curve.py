@@ -28,6 +28,24 @@ def best_row(rows: list[Row], select_by: str) -> Row:
     return max(rows, key=lambda row: float(getattr(row, select_by)))
 
 
+def ended(rows: list[Row], passes: int, patience: int | None, select_by: str) -> bool:
+    """Return whether a run is over.
+
+    Args:
+        rows: all passes so far.
+        passes: passes of a whole run.
+        patience: passes without a better figure after which to stop; None: never early.
+        select_by: the figure, as for ``best_row``.
+
+    Returns:
+        True when no pass is to follow.
+    """
+    if not rows or patience is None:
+        return len(rows) >= passes
+    waited = rows[-1].index - best_row(rows, select_by).index
+    return len(rows) >= passes or waited >= patience
+
+
 def draw_png(rows: list[Row], file: IO[bytes]) -> None:
     """Draw losses and validation scores by pass."""
     from matplotlib.figure import Figure

@@ -112,13 +112,16 @@ def score(targets: npt.NDArray[np.int64], probabilities: npt.NDArray[Any]) -> Sc
 
 
 def expected_calibration_error(
-    targets: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]
+    targets: npt.NDArray[np.int64],
+    probabilities: npt.NDArray[np.float64],
+    weights: npt.NDArray[np.float64] | None = None,
 ) -> float:
     """Return the mean gap between confidence and accuracy over equal-width confidence bins.
 
     Args:
         targets: (n,) true classes.
         probabilities: (n, n_labels).
+        weights: (n,) how much each example counts; all alike when None.
 
     Returns:
         0 (calibrated) to 1.
@@ -126,8 +129,9 @@ def expected_calibration_error(
     confidence = probabilities.max(axis=1)
     right = (probabilities.argmax(axis=1) == targets).astype(np.float64)
     bins = np.clip(np.ceil(confidence * ECE_BINS).astype(np.int64) - 1, 0, ECE_BINS - 1)
-    gaps = np.bincount(bins, weights=right - confidence, minlength=ECE_BINS)
-    return float(np.abs(gaps).sum() / len(targets))
+    each = np.ones(len(targets)) if weights is None else weights
+    gaps = np.bincount(bins, weights=each * (right - confidence), minlength=ECE_BINS)
+    return float(np.abs(gaps).sum() / each.sum())
 
 
 def _per_class(

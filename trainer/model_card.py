@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_app.inference.manifest import Data, Manifest
-from trainer.learning_curve import Row
+from edge_app.inference.manifest import Data, Manifest, StrideConditioning
 from trainer.metrics import HEADINGS, HEADLINE
 from trainer.provenance import Provenance
 
@@ -17,15 +16,20 @@ TITLES = {
 
 
 def model_card(
-    manifest: Manifest, figures: dict[str, Any], provenance: Provenance, best: Row
+    manifest: Manifest,
+    figures: dict[str, Any],
+    provenance: Provenance,
+    story: str,
+    measured: str | None = None,
 ) -> str:
     """Return the card as Markdown.
 
     Args:
         manifest: the bundle's manifest with its metrics.
-        figures: what ``evaluate`` gave on the validation split.
+        figures: what ``evaluate`` gave on the validation split, or folds gave on people left out.
         provenance: where the run came from.
-        best: the pass that was exported.
+        story: a sentence on how the weights came about.
+        measured: the section on figures; None: that of a validation split.
 
     Returns:
         The text of ``README.md``.
@@ -35,9 +39,9 @@ def model_card(
         "**Not a medical device.** No diagnosis or alarm may rest on it.",
         manifest.intended_use,
         "## What goes in and comes out\n\n" + _interface(manifest),
-        "## Data\n\n" + _data_table(manifest.training.data),
-        "## How it was trained\n\n" + _training(manifest, provenance, best),
-        "## Measured\n\n" + _figures(manifest, figures),
+        "## Data\n\n" + _datatable(manifest.training.data),
+        "## How it was trained\n\n" + _training(manifest, provenance, story),
+        "## Measured\n\n" + (measured or _figures(manifest, figures)),
         "## Limits\n\n" + manifest.limits,
     ]
     return "\n\n".join(sections) + "\n"
@@ -51,16 +55,21 @@ def _interface(manifest: Manifest) -> str:
         for way, tensors in (("in", graph.inputs), ("out", graph.outputs))
         for tensor in tensors
     ]
+    reads = ""
+    if isinstance(manifest.conditioning, StrideConditioning):
+        names = ", ".join(f"`{name}`" for name in manifest.conditioning.parameters)
+        reads = f"\n\nInput in order, NaN where not known: {names}."
     window, hop = manifest.window.length_samples, manifest.window.hop_samples
     return (
         f"Sensor: {manifest.stream.kind}, {manifest.stream.placement}, {rate}, "
         f"{', '.join(manifest.stream.channels)}. Window {window} samples, hop {hop}. "
         f"Classes in order: {', '.join(manifest.labels)}.\n\n"
-        + _table(["graph", "", "tensor", "type", "shape"], rows)
+        + table(["graph", "", "tensor", "type", "shape"], rows)
+        + reads
     )
 
 
-def _data_table(data: tuple[Data, ...]) -> str:
+def _datatable(data: tuple[Data, ...]) -> str:
     rows = [
         [
             item.name,
@@ -71,15 +80,15 @@ def _data_table(data: tuple[Data, ...]) -> str:
         ]
         for item in data
     ]
-    return _table(["data", "kind", "people", "source", "licence"], rows)
+    return table(["data", "kind", "people", "source", "licence"], rows)
 
 
-def _training(manifest: Manifest, provenance: Provenance, best: Row) -> str:
+def _training(manifest: Manifest, provenance: Provenance, story: str) -> str:
     return (
         f"    {provenance.command}\n\n"
         f"Commit {provenance.commit}, {provenance.date}, on {provenance.hardware}; "
         f"{provenance.versions}. Recipe {provenance.recipe}, written out in `recipe.yaml`; seed "
-        f"{manifest.training.seed}. Exported: pass {best.index + 1}, the best on validation. "
+        f"{manifest.training.seed}. {story} "
         f"Temperature {manifest.calibration.temperature:.3f}, fitted on "
         f"{manifest.calibration.fitted_on}, is inside the graph."
     )
@@ -113,12 +122,12 @@ def _figures(manifest: Manifest, figures: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             head,
-            _table(["examples", "n", *HEADINGS], rows),
-            _table(["class", "precision", "recall", "F1", "n"], per_class),
+            table(["examples", "n", *HEADINGS], rows),
+            table(["class", "precision", "recall", "F1", "n"], per_class),
             f"Weakest class: {weakest}, F1 {worst['f1']:.3f}; {worst['recall']:.1%} of its "
             f"{worst['support']} examples are found.",
             "Confusion, row = true class, column = answer:",
-            _table(["", *labels], confusion),
+            table(["", *labels], confusion),
         ]
     )
 
@@ -128,6 +137,7 @@ def _score_row(name: str, scores: dict[str, Any]) -> list[str]:
     return [name.replace("_", "-"), str(scores["n"]), *figures]
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

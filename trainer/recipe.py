@@ -1,6 +1,7 @@
 """A recipe: one YAML that says what to train and how, every key checked.
 
-    task: emotion          which experiment (trainer/registry.py)
+    task: emotion          which task of the bedside
+    method: face_crop      how it is learnt (trainer/registry.py); the task's first where left out
     seed: 1                data order, augmentation, first weights
     experiment: {...}      that experiment's own Options
     fit: {...}             FitOptions, below
@@ -60,6 +61,12 @@ class FitOptions(BaseModel):
     select_by: Literal["accuracy", "macro_f1", "loss"] = Field(
         default="macro_f1", description="Validation figure that chooses the best pass."
     )
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="Passes without a better select_by after which to stop; null: never early.",
+    )
 
 
 class RecipeFile(BaseModel):
@@ -67,7 +74,8 @@ class RecipeFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    task: Literal["emotion", "sleep", "frailty"] = Field(description="Which experiment.")
+    task: Literal["emotion", "sleep", "frailty"] = Field(description="Which task of the bedside.")
+    method: str | None = Field(default=None, description="How it is learnt; null: the first way.")
     seed: int = Field(ge=0, le=2**31 - 1, description="Start of every random sequence.")
     experiment: dict[str, Any] = Field(description="The experiment's own Options.")
     fit: FitOptions = Field(description="How the loop runs.")
@@ -79,6 +87,7 @@ class Recipe:
 
     name: str
     task: str
+    method: str | None
     seed: int
     fit: FitOptions
     experiment: Experiment
@@ -87,6 +96,7 @@ class Recipe:
         """Return the recipe with every default written out."""
         document = {
             "task": self.task,
+            "method": self.method,
             "seed": self.seed,
             "experiment": self.experiment.options.model_dump(mode="json"),
             "fit": self.fit.model_dump(mode="json"),
@@ -123,11 +133,12 @@ def load_recipe(path: Path, changes: tuple[str, ...] = (), name: str | None = No
             next_step="Write for instance `task: emotion`",
         )
     checked = _validate(RecipeFile, document, path, ())
-    experiment = experiment_class(checked.task)
+    experiment = experiment_class(checked.task, checked.method)
     options = _validate(experiment.Options, checked.experiment, path, ("experiment",))
     return Recipe(
         name=name or path.stem,
         task=checked.task,
+        method=checked.method,
         seed=checked.seed,
         fit=checked.fit,
         experiment=experiment(options),

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from edge_app.errors import TrainingError
 from trainer.ema import Ema
-from trainer.learning_curve import Row, best_row, draw_png, to_csv
+from trainer.learning_curve import Row, best_row, draw_png, ended, to_csv
 from trainer.provenance import Provenance
 from trainer.recipe import FitOptions
 
@@ -166,7 +166,8 @@ class RunDir:
                 _write_with(self.path / "best.pt", lambda file: torch.save(best, file))
             _write_with(self.path / "last.pt", lambda file: torch.save(state, file))
             _write(self.path / "log.csv", to_csv(rows).encode())
-            if rows[-1].index + 1 == options.passes or time.monotonic() > self._drawn_s + REDRAW_S:
+            over = ended(rows, options.passes, options.patience, options.select_by)
+            if over or time.monotonic() > self._drawn_s + REDRAW_S:
                 _write_with(self.path / "curve.png", lambda file: draw_png(rows, file))
                 self._drawn_s = time.monotonic()
         except OSError as error:

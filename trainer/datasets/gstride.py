@@ -1,35 +1,52 @@
 """GSTRIDE register: 163 older people, their Fried criteria and their gait on a foot-worn sensor.
 
 Garcia-Villamil et al. 2023, doi 10.1038/s41597-023-02428-0; data doi 10.5281/zenodo.8003441,
-CC BY 4.0. cp1252, ``;``, decimal comma, three header rows. The Fried index is counted again from
-its five items and must agree with the one given; fields that are part of it never become inputs.
+CC BY 4.0. The Fried index is counted again from its five items and must agree with the one given;
+fields that are part of it never become inputs. Training reads the published register and nothing
+else; ``read_table`` takes any table in its layout, to evaluate on.
 """
 
 from __future__ import annotations
 
-import csv
+import logging
 import math
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from edge_app.errors import DatasetError
+import numpy as np
+
+from trainer.datasets import gstride_table
+from trainer.datasets.gstride_table import GAIT_UNITS, Row, read_rows, refusal
+
+logger = logging.getLogger(__name__)
 
 FILE = Path("gait") / "gstride_register.csv"
 LABELS = ("robust", "prefrail", "frail")
 COUNTS = {"robust": 65, "prefrail": 77, "frail": 21}
-N_COLUMNS = 60
-HEADER_ROWS = 3
-MISSING = frozenset({"", "-", "Incapable"})
-_FRIED_ITEMS = (18, 19, 20, 22, 23)
-_FRIED_INDEX = 24
-_GAIT_START = 34
+PLAUSIBLE = {
+    "stride_time_s": (0.4, 6.0),
+    "load_percent": (0.0, 100.0),
+    "foot_flat_percent": (0.0, 100.0),
+    "push_percent": (0.0, 100.0),
+    "swing_percent": (0.0, 100.0),
+    "toe_off_angle_deg": (-120.0, 60.0),
+    "heel_strike_angle_deg": (-60.0, 90.0),
+    "cadence_strides_per_min": (5.0, 150.0),
+    "step_speed_mps": (0.0, 4.0),
+    "stride_length_m": (0.0, 3.0),
+    "path_3d_m": (0.0, 5.0),
+    "path_2d_m": (0.0, 5.0),
+    "clearance_m": (0.0, 2.0),
+}
+"""No person's mean lies outside; a table in other units does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statistic:
-    """Mean and standard deviation over one person's strides."""
+    """Mean and standard deviation over one person's strides; NaN where missing."""
 
     mean: float
     std: float
@@ -72,7 +89,7 @@ class Gait:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One row of the register.
+    """One row of the register. What is None or NaN is not known.
 
     Args:
         person: ``Vnnn``.
@@ -82,21 +99,46 @@ class Person:
         device: ``CSIC`` (104 Hz) or ``Gaitup`` (128 Hz).
         indoors: True on the surface ``Plane``. A confounder: nobody frail walked outside.
         gait: what their foot did.
+        place: ``Consultation``, ``Nursing home`` or ``Familiar``: where they were tested.
+        age_range: years, as in ``80-84``.
+        sex: ``F`` or ``M``.
+        lives_in_nursing_home: a confounder as well.
+        gait_speed_mps: the clinician's 4-m walk. Part of the Fried label: never an input.
+        tug_s: the clinician's timed up-and-go.
     """
 
     person: str
     frailty: str
-    fried_index: int
+    fried_index: int | None
     has_recording: bool
-    device: str
-    indoors: bool
+    device: str | None
+    indoors: bool | None
     gait: Gait
+    place: str | None = None
+    age_range: str | None = None
+    sex: str | None = None
+    lives_in_nursing_home: bool | None = None
+    gait_speed_mps: float = math.nan
+    tug_s: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterTable:
+    """The people of a table in the register's layout.
+
+    Args:
+        people: those whose frailty can be determined, in the file's order.
+        left_out: ids of those for whom neither index nor items say it.
+    """
+
+    people: tuple[Person, ...]
+    left_out: tuple[str, ...]
 
 
 def read_register(
     path: Path, *, expected_counts: dict[str, int] | None = None
 ) -> tuple[Person, ...]:
-    """Read the register.
+    """Read the published register, complete.
 
     Args:
         path: the file, or the data folder that holds ``gait/gstride_register.csv``.
@@ -106,88 +148,136 @@ def read_register(
         One person a row, in the file's order.
 
     Raises:
-        DatasetError: another file, a damaged row, or counts that differ.
+        DatasetError: another file, a damaged row, a gait parameter missing, or counts that differ.
     """
-    path = path / FILE if path.is_dir() else path
-    rows = _read_rows(path)
-    people = tuple(_person(path, number, row) for number, row in enumerate(rows, HEADER_ROWS + 1))
-    if len({person.person for person in people}) != len(people):
-        raise _refusal(path, "a person occurs twice", "one row a person", "doubled ids")
+    people = read_table(path).people
     counts = Counter(person.frailty for person in people)
     expected = COUNTS if expected_counts is None else expected_counts
     if counts != Counter(expected):
-        raise _refusal(path, "the people are not those of the register", expected, dict(counts))
+        raise refusal(path, "the people are not those of the register", expected, dict(counts))
+    for person in people:
+        lacking = [name for name, value in gait_items(person.gait) if math.isnan(value.mean)]
+        if lacking:
+            raise refusal(path, f"{person.person} lacks {lacking[0]}", "a complete register")
     return people
 
 
-def _read_rows(path: Path) -> list[list[str]]:
-    try:
-        with path.open(encoding="cp1252", newline="") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file, delimiter=";")]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise _refusal(path, f"cannot be read: {error}") from error
-    head, rows = rows[:HEADER_ROWS], [row for row in rows[HEADER_ROWS:] if any(row)]
-    titles = head[1] if len(head) == HEADER_ROWS else []
-    if len(titles) != N_COLUMNS or titles[_FRIED_INDEX] != "Frailty assessment (index)":
-        got = f"{len(titles)} columns: {'; '.join(titles[:3])} ..."
-        raise _refusal(path, "is not the GSTRIDE register", "60 columns under 3 header rows", got)
-    return rows
+def read_table(path: Path) -> RegisterTable:
+    """Read any table in the register's layout: other people, blank cells, fewer columns.
+
+    Missing gait parameters become NaN and the person is kept. A person whose frailty cannot be
+    determined (no index, and items missing that would decide) is left out, with a warning.
+
+    Args:
+        path: the file, or the data folder that holds ``gait/gstride_register.csv``.
+
+    Returns:
+        Its people.
+
+    Raises:
+        DatasetError: another file, a damaged row, an index that contradicts its items, a person
+            twice, implausible values, or nobody whose frailty can be determined.
+    """
+    path = path / FILE if path.is_dir() else path
+    rows = read_rows(path)
+    ids = [row.text(gstride_table.ID) or f"line {row.line}" for row in rows]
+    doubled = [name for name, n in Counter(ids).items() if n > 1]
+    if doubled:
+        raise refusal(path, "a person occurs twice", "one row a person", ", ".join(doubled[:5]))
+    read = [_person(row, name) for row, name in zip(rows, ids, strict=True)]
+    people = tuple(person for person in read if person is not None)
+    left_out = tuple(name for name, person in zip(ids, read, strict=True) if person is None)
+    if left_out:
+        logger.warning(
+            "%s: left out %d of %d people whose frailty cannot be determined: %s",
+            *(path.name, len(left_out), len(ids), ", ".join(left_out[:5])),
+        )
+    if not people:
+        raise refusal(path, "nobody's frailty can be determined", "a Fried index or its five items")
+    _check_conventions(path, people)
+    return RegisterTable(people, left_out)
 
 
-def _person(path: Path, number: int, row: list[str]) -> Person:
-    where = f"line {number}"
-    if len(row) != N_COLUMNS:
-        raise _refusal(path, f"{where} has another length", N_COLUMNS, len(row))
-    counted = sum(_is_yes(path, where, row[column]) for column in _FRIED_ITEMS)
-    given = _number(path, where, row[_FRIED_INDEX])
-    if counted != given:
-        raise _refusal(path, f"{where}: Fried index does not follow from its items", counted, given)
+def gait_items(gait: Gait) -> list[tuple[str, Statistic]]:
+    """Return name and statistic of every parameter, in the register's order."""
+    return [(field.name, getattr(gait, field.name)) for field in fields(gait)]
+
+
+def _person(row: Row, name: str) -> Person | None:
+    frailty, index = _frailty(row)
+    gait = _gait(row)
+    surface = row.text(gstride_table.SURFACE)
+    if frailty is None:
+        return None
     return Person(
-        person=row[1],
-        frailty=_frailty(counted),
-        fried_index=counted,
-        has_recording=row[2] != "No raw data",
-        device=row[5],
-        indoors=row[8] == "Plane",
-        gait=_gait(path, where, row[_GAIT_START:]),
+        person=name,
+        frailty=frailty,
+        fried_index=index,
+        has_recording=row.text(gstride_table.NOTES) != "No raw data",
+        device=row.text(gstride_table.DEVICE),
+        indoors=None if surface is None else surface == "Plane",
+        gait=gait,
+        place=row.text(gstride_table.PLACE),
+        age_range=row.text(gstride_table.AGE),
+        sex=row.text(gstride_table.SEX),
+        lives_in_nursing_home=row.answer(gstride_table.RESIDENT),
+        gait_speed_mps=row.number(gstride_table.GAIT_SPEED),
+        tug_s=row.number(gstride_table.TUG_TIME),
     )
 
 
-def _gait(path: Path, where: str, cells: list[str]) -> Gait:
-    values = [_number(path, where, cell) for cell in cells]
-    pairs = zip(values[::2], values[1::2], strict=True)
-    return Gait(*(Statistic(mean, std) for mean, std in pairs))
+def _frailty(row: Row) -> tuple[str | None, int | None]:
+    """Return class and index; the class alone where missing items cannot change it."""
+    answers = [row.answer(item) for item in gstride_table.FRIED_ITEMS]
+    low = answers.count(True)
+    high = low + answers.count(None)
+    given = row.number(gstride_table.FRIED_INDEX)
+    if math.isfinite(given):
+        if given != int(given) or not low <= given <= high:
+            expected = low if low == high else f"{low} to {high}"
+            raise row.refusal("Fried index does not follow from its items", expected, given)
+        return frailty_class(int(given)), int(given)
+    if frailty_class(low) == frailty_class(high):
+        return frailty_class(low), low if low == high else None
+    return None, None
 
 
-def _frailty(fried_index: int) -> Literal["robust", "prefrail", "frail"]:
+def frailty_class(fried_index: int) -> Literal["robust", "prefrail", "frail"]:
     """Return Fried's class: 0, 1-2, 3-5 (Fried et al. 2001, doi 10.1093/gerona/56.3.M146)."""
     if fried_index == 0:
         return "robust"
     return "prefrail" if fried_index <= 2 else "frail"
 
 
-def _is_yes(path: Path, where: str, cell: str) -> bool:
-    if cell not in MISSING and cell not in ("YES", "NO"):
-        raise _refusal(path, f"{where}: unknown answer", "YES, NO or missing", cell)
-    return cell == "YES"
+def _gait(row: Row) -> Gait:
+    statistics = []
+    for key, (name, (low, high)) in zip(GAIT_UNITS, PLAUSIBLE.items(), strict=True):
+        mean, std = row.number(f"{key}avg"), row.number(f"{key}std")
+        if mean < low or mean > high:
+            raise row.refusal(f"implausible {name}", f"{low:g} to {high:g}", mean)
+        if std < 0:
+            raise row.refusal(f"implausible {name}", "a standard deviation of 0 or more", std)
+        statistics.append(Statistic(mean, std))
+    return Gait(*statistics)
 
 
-def _number(path: Path, where: str, cell: str) -> float:
-    try:
-        value = float(cell.replace(",", "."))
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise _refusal(path, f"{where}: no number", "such as 1,16", repr(cell))
-    return value
+def _check_conventions(path: Path, people: Sequence[Person]) -> None:
+    """Refuse phases that are no percentages and a toe-off angle of the other sign."""
+    phases = [
+        sum(getattr(person.gait, f"{phase}_percent").mean for phase in _PHASES) for person in people
+    ]
+    toe_off = [person.gait.toe_off_angle_deg.mean for person in people]
+    total, angle = _median(phases), _median(toe_off)
+    if abs(total - 100.0) > 15.0:
+        raise refusal(path, "the gait phases do not sum to a stride", "100 %", f"{total:g} %")
+    if angle > 0.0:
+        raise refusal(path, "toe-off angles of the other sign", "toe down negative", f"{angle:g}")
 
 
-def _refusal(path: Path, problem: str, expected: object = None, got: object = None) -> DatasetError:
-    return DatasetError(
-        problem,
-        source=str(path),
-        expected=expected,
-        got=got,
-        next_step="Use the register of doi 10.5281/zenodo.8003441 unchanged, not saved anew by a"
-        " spreadsheet",
-    )
+_PHASES = ("load", "foot_flat", "push", "swing")
+
+
+def _median(values: list[float]) -> float:
+    """Return the median of what is known; NaN, which passes every check, where nothing is."""
+    known = [value for value in values if math.isfinite(value)]
+    return float(np.median(known)) if known else math.nan

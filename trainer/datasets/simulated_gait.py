@@ -6,24 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edge_app.contracts import IMU_CHANNELS, Float32Array
-from edge_app.inference.manifest import GaitConditioning, WindowSpec
-from edge_app.preprocess.gait import condition_gait
+from edge_app.contracts import Float32Array
 from edge_app.simulation.foot_imu import simulate_walk
-from edge_app.simulation.gait_parameters import GaitParameters
+from edge_app.simulation.gait_parameters import GaitParameters, load_gait_rows
+from trainer.datasets.gait_windows import RATE_HZ, windows_of
 from trainer.datasets.gstride import LABELS, Person
 
-RATE_HZ = 100.0
-WINDOW = WindowSpec(length_samples=200, hop_samples=50)
-CONDITIONING = GaitConditioning(
-    kind="gait_window", max_missing_fraction=0.05, min_gyr_rms_radps=1.2
-)
-"""Measured on real foot walks (8 people, both feet) by ``test_gate_on_all_real_walks``: 1300 of
-1331 windows of straight walking (97.7 %) and all 354 of turns pass, and 6 of 419 standing ones
-(1.4 %).
-Walking: wholly between the foot's own first and last labelled event and outside the turn; turn:
-overlaps it; standing: wholly before the first or after the last event of this foot. Windows across
-a border, or that lack more than 5 % of their samples, are left out."""
+EXAMPLE_WALK_S = 20.0
 
 
 def gait_parameters(person: Person) -> GaitParameters:
@@ -60,21 +49,19 @@ def walking_windows(person: Person, *, duration_s: float, seed: int) -> Float32A
     samples, walking = simulate_walk(
         gait_parameters(person), duration_s=duration_s, rate_hz=RATE_HZ, seed=own_seed
     )
-    kept = []
-    for start in range(0, len(samples) - WINDOW.length_samples + 1, WINDOW.hop_samples):
-        rows = slice(start, start + WINDOW.length_samples)
-        if not walking[rows].all():
-            continue
-        window = condition_gait(
-            samples[rows],
-            length_samples=WINDOW.length_samples,
-            min_gyr_rms_radps=CONDITIONING.min_gyr_rms_radps,
+    return windows_of(samples, rate_hz=RATE_HZ, walking=walking)
+
+
+def example_windows(n: int) -> Float32Array:
+    """Return ``(n, 6, 200)`` simulated windows, each of another row that the package ships."""
+    rows = load_gait_rows()
+    found = []
+    for i in range(n):
+        samples, walking = simulate_walk(
+            rows[i % len(rows)], duration_s=EXAMPLE_WALK_S, rate_hz=RATE_HZ, seed=i
         )
-        if window is not None:
-            kept.append(window.T)
-    if not kept:
-        return np.zeros((0, len(IMU_CHANNELS), WINDOW.length_samples), dtype=np.float32)
-    return np.stack(kept)
+        found.append(windows_of(samples, rate_hz=RATE_HZ, walking=walking)[0])
+    return np.stack(found)
 
 
 def split_people(

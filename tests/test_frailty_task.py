@@ -1,0 +1,235 @@
+"""Frailty by gait parameters, from raw signal to the answer: simulated feet, real walks, faults."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_app.contracts import AbstainReason, Chunk, Prediction, StreamInfo
+from edge_app.errors import ConfigError
+from edge_app.gait_record import write_gait
+from edge_app.gait_report import draw, read_report
+from edge_app.inference.bundle import load_bundle
+from edge_app.person_file import PersonFile
+from edge_app.preprocess.gait.stride import Stride
+from edge_app.simulation.foot_imu import simulate_walk
+from edge_app.simulation.gait_parameters import GaitParameters, load_gait_rows
+from edge_app.tasks.frailty import FrailtyTask
+from edge_app.tasks.person_gait import PersonGait
+from edge_app.tasks.protocol import build_windower, fit_stream
+from tests.bundles import write_bundle
+
+RATE_HZ = 100.0
+FOOT = StreamInfo(
+    name="foot",
+    kind="imu",
+    rate_hz=RATE_HZ,
+    channels=("acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z"),
+    units=("m/s^2",) * 3 + ("rad/s",) * 3,
+    device="simulated",
+    simulated=True,
+)
+
+
+def walker(stride_length_m: float) -> GaitParameters:
+    """A simulated person with strides of this length; the rest is a register row's."""
+    return dataclasses.replace(
+        load_gait_rows()[0], stride_length_m=stride_length_m, stride_length_sd_m=0.03
+    )
+
+
+def walk(stride_length_m: float, duration_s: float, seed: int = 1) -> np.ndarray:
+    samples, _ = simulate_walk(
+        walker(stride_length_m), duration_s=duration_s, rate_hz=RATE_HZ, seed=seed
+    )
+    return samples
+
+
+def standing(duration_s: float) -> np.ndarray:
+    rng = np.random.default_rng(5)
+    samples = 0.02 * rng.standard_normal((round(duration_s * RATE_HZ), 6))
+    samples[:, 2] += 9.81
+    return samples.astype(np.float32)
+
+
+def through(
+    task: FrailtyTask, samples: np.ndarray, chunk: int = 10_000, start_s: float = 0.0
+) -> list[Prediction]:
+    windower = build_windower(fit_stream(task._bundle.manifest, FOOT), FOOT)
+    times_s = start_s + np.arange(len(samples)) / RATE_HZ
+    came = ~np.isnan(samples).all(axis=1)  # what is NaN never came
+    times_s, samples = times_s[came], samples[came]
+    said = []
+    for at in range(0, len(samples), chunk):
+        part = slice(at, at + chunk)
+        for window in windower.push(Chunk(times_s[part], samples[part])):
+            said += task.push(window)
+    for window in windower.flush():
+        said += task.push(window)
+    return said + task.finish()
+
+
+def task_of(tmp_path: Path, person: PersonGait | None = None, **rolling: object) -> FrailtyTask:
+    rolling = {"min_evidence_s": 30.0, **rolling}
+    return FrailtyTask(load_bundle(write_bundle(tmp_path, "strides", **rolling)), FOOT, person)
+
+
+@pytest.mark.parametrize(("stride_length_m", "label"), [(1.2, "robust"), (0.6, "frail")])
+def test_a_walker_is_answered_from_what_the_strides_measure(
+    tmp_path: Path, stride_length_m: float, label: str
+) -> None:
+    said = through(task_of(tmp_path), walk(stride_length_m, 90.0))
+    evidence = dict(said[-1].evidence)
+    assert said[-1].label == label
+    assert evidence["stride_length_m"] == pytest.approx(stride_length_m, rel=0.1)
+    assert evidence["strides"] >= 20
+    assert 30.0 <= evidence["walking_s"] <= 90.0
+
+
+def test_below_the_least_walking_there_is_no_class(tmp_path: Path) -> None:
+    said = through(task_of(tmp_path), walk(1.1, 90.0))
+    early = [p for p in said if dict(p.evidence)["strides"] < 20]
+    assert early
+    assert {p.abstained for p in early} == {AbstainReason.INSUFFICIENT_WALKING}
+    assert not any(p.probabilities for p in early)
+
+
+def test_half_a_minute_of_standing_is_insufficient_walking(tmp_path: Path) -> None:
+    said = through(task_of(tmp_path), standing(30.0))
+    assert len(said) == 30
+    assert {p.abstained for p in said} == {AbstainReason.INSUFFICIENT_WALKING}
+    assert dict(said[-1].evidence)["strides"] == 0
+
+
+def test_the_answer_about_the_person_stands_while_they_stand(tmp_path: Path) -> None:
+    task = task_of(tmp_path)
+    walked = through(task, walk(1.2, 90.0))
+    stood = through(task, standing(60.0), start_s=100.0)
+    assert walked[-1].label == "robust"
+    assert {p.label for p in stood} == {"robust"}
+    assert stood[5].probabilities == stood[-1].probabilities
+
+
+def test_chunks_change_nothing(tmp_path: Path) -> None:
+    samples = walk(0.9, 60.0)
+    whole = through(task_of(tmp_path / "a"), samples)
+    pieces = through(task_of(tmp_path / "b"), samples, chunk=7)
+    assert whole == pieces
+
+
+def test_a_gap_of_ten_seconds_is_told_and_spoils_no_stride(tmp_path: Path) -> None:
+    samples = walk(1.0, 120.0)
+    samples[5000:6000] = np.nan
+    strides: list[Stride] = []
+    task = task_of(tmp_path)
+    task.on_strides = strides.extend
+    said = through(task, samples)
+    assert {p.abstained for p in said[50:60]} == {AbstainReason.GAP}
+    # no stride that counts reaches into the gap
+    assert not [s for s in strides if s.accepted and s.foot_flat_start_s < 60.0 and s.end_s > 50.0]
+    assert said[-1].label is not None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda x: x * np.float32([1 / 9.81] * 3 + [1] * 3), AbstainReason.SENSOR),
+        (lambda x: x * np.float32([1] * 3 + [57.29578] * 3), AbstainReason.SENSOR),
+        (lambda x: x * np.float32([1] * 3 + [0] * 3), AbstainReason.SENSOR),
+        (lambda x: np.full_like(x, 3.0), AbstainReason.FLAT),
+    ],
+    ids=["acceleration in g", "rate in deg/s", "no gyroscope", "constant"],
+)
+def test_a_sensor_that_cannot_be_right_gets_no_label(
+    tmp_path: Path, spoil: object, reason: AbstainReason
+) -> None:
+    said = through(task_of(tmp_path), spoil(walk(1.0, 90.0)))
+    assert not [p for p in said if p.label is not None]
+    assert reason in {p.abstained for p in said}
+
+
+def test_what_moved_the_answer_adds_up(tmp_path: Path) -> None:
+    task = task_of(tmp_path)
+    assert task.contributions() == {}
+    through(task, walk(0.6, 90.0))
+    added = task.contributions()
+    assert added["hip_angle_deg_mean"] == {"robust": 0.0, "prefrail": 0.0, "frail": 0.0}
+    length_m = task.person.strides.mean("stride_length_m")
+    assert added["stride_length_m_mean"]["frail"] == pytest.approx(8.0 * (0.9 - length_m), abs=1e-4)
+
+
+def test_a_change_from_the_own_baseline_is_told(tmp_path: Path) -> None:
+    task = task_of(tmp_path, PersonGait(baseline_strides=20))
+    early = through(task, walk(1.2, 60.0))
+    late = through(task, walk(0.8, 120.0, seed=2), start_s=100.0)
+    assert "stride_length_m_change" not in dict(early[20].evidence)
+    assert dict(late[-1].evidence)["stride_length_m_change"] < -0.1
+
+
+def test_what_is_known_of_the_wearer_outlives_the_program(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "bed1.json"
+    kept = PersonFile(path, baseline_strides=20, half_life_s=None, unix_s=lambda: 1000.0)
+    task = task_of(tmp_path / "a", kept.person)
+    task.on_strides = kept.heard
+    before = through(task, walk(1.2, 90.0))[-1]
+    assert path.stat().st_mode & 0o077 == 0
+
+    again = PersonFile(path, baseline_strides=20, half_life_s=None, unix_s=lambda: 5000.0)
+    after = through(task_of(tmp_path / "b", again.person), standing(2.0))[-1]
+    assert after.label == before.label == "robust"
+    assert dict(after.evidence)["strides"] >= dict(before.evidence)["strides"]
+
+
+def test_strides_fade_by_the_wall_clock_also_while_the_program_rests(tmp_path: Path) -> None:
+    path = tmp_path / "bed1.json"
+    day_s = 86_400.0
+    kept = PersonFile(path, baseline_strides=20, half_life_s=day_s, unix_s=lambda: 0.0)
+    task = task_of(tmp_path / "a", kept.person)
+    task.on_strides = kept.heard
+    through(task, walk(1.2, 90.0), start_s=7_000_000.0)
+    full = kept.person.weight
+
+    again = PersonFile(path, baseline_strides=20, half_life_s=day_s, unix_s=lambda: 2 * day_s)
+    assert again.person.weight == pytest.approx(full / 4, rel=0.01)
+    said = through(task_of(tmp_path / "b", again.person), standing(2.0))[-1]
+    assert said.abstained is AbstainReason.INSUFFICIENT_WALKING
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"unix_s": 1}', '{"unix_s": 1, "person": {}}'])
+def test_a_damaged_file_of_the_wearer_is_refused_and_left_alone(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bed1.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        PersonFile(path, baseline_strides=20, half_life_s=None)
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_the_record_holds_every_stride_and_the_report_shows_them(tmp_path: Path) -> None:
+    strides: list[Stride] = []
+    task = task_of(tmp_path)
+    task.on_strides = strides.extend
+    said = through(task, walk(0.7, 120.0))
+    write_gait(tmp_path, "simulated walk", task, strides, said[-1])
+
+    document = json.loads((tmp_path / "gait.json").read_text(encoding="utf-8"))
+    lengths_m = [s.stride_length_m for s in strides if s.accepted]
+    found = document["parameters"]["stride_length_m"]
+    assert found["n"] == len(lengths_m) == document["strides"]["accepted"]
+    assert found["mean"] == pytest.approx(np.mean(lengths_m), abs=1e-5)
+    assert found["sd"] == pytest.approx(np.std(lengths_m, ddof=1), abs=1e-5)
+    assert document["answer"]["label"] == "frail"
+    assert document["simulated"] is True
+    assert sum(bout["strides"] for bout in document["bouts"]) == len(strides)
+
+    report = read_report(tmp_path)
+    assert len(report.strides) == len(strides)
+    times_s, values = report.column("stride_time_s", accepted=True)
+    assert times_s == pytest.approx([s.end_s for s in strides if s.accepted], abs=1e-3)
+    assert all(math.isfinite(value) for value in values)
+    picture = draw(report, tmp_path)
+    assert picture.read_bytes().startswith(b"\x89PNG")
