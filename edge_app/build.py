@@ -8,18 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_app.clock import Clock
-from edge_app.config import LslConfig, RecordingConfig, SimulatedConfig, StreamConfig
+from edge_app.config import (
+    LslConfig,
+    PersonConfig,
+    RecordingConfig,
+    SimulatedConfig,
+    StreamConfig,
+)
 from edge_app.contracts import StreamInfo
-from edge_app.errors import ManifestError
+from edge_app.errors import ConfigError, ManifestError
 from edge_app.health import StreamHealth
 from edge_app.inference.bundle import Bundle, load_bundle, require_golden
+from edge_app.inference.manifest import StrideConditioning
+from edge_app.person_file import PersonFile
 from edge_app.pipeline import Emit, Pipeline
 from edge_app.preprocess.face import FaceDetector, HaarDetector, YuNetDetector
 from edge_app.sources.protocol import Source
 from edge_app.supervisor import StreamJob
+from edge_app.tasks.frailty import FrailtyTask
 from edge_app.tasks.protocol import Task, build_windower, fit_stream
 from edge_app.tasks.registry import KIND_OF_TASK, build_task
 from edge_app.windowing import Windower
+
+DAY_S = 86_400.0
 
 OnOpen = Callable[[StreamInfo, Source], None]
 
@@ -128,12 +139,14 @@ class StreamRoad:
     Args:
         bundle: the model.
         face_detector: YuNet file, or None for OpenCV's own.
+        person_file: keeps what is known of the wearer's gait; None: nothing is kept.
         task: made when the stream first opens; after a restart it is reset, not made anew, so
             that what is known about the person stays.
     """
 
     bundle: Bundle
     face_detector: Path | None = None
+    person_file: PersonFile | None = None
     task: Task | None = None
 
     def prepare(self, info: StreamInfo) -> tuple[Windower, Task]:
@@ -144,10 +157,42 @@ class StreamRoad:
         """
         windower = build_windower(fit_stream(self.bundle.manifest, info), info)
         if self.task is None:
-            self.task = build_task(self.bundle, info, _detector(self.face_detector))
+            kept = self.person_file
+            person = None if kept is None else kept.person
+            self.task = build_task(self.bundle, info, _detector(self.face_detector), person)
+            if kept is not None and isinstance(self.task, FrailtyTask):
+                self.task.on_strides = kept.heard
         else:
             self.task.adopt(info)
         return windower, self.task
+
+
+def open_person_file(config: StreamConfig, bundle: Bundle) -> PersonFile | None:
+    """Return the file that keeps a stream's wearer, or None when none is configured.
+
+    Args:
+        config: the stream.
+        bundle: its bundle.
+
+    Raises:
+        ConfigError: the file is damaged, or the bundle does not read gait parameters.
+    """
+    given: PersonConfig | None = config.person
+    if given is None:
+        return None
+    if not isinstance(bundle.manifest.conditioning, StrideConditioning):
+        raise ConfigError(
+            "person: is for frailty by gait parameters only",
+            source=config.name,
+            got=f"{bundle.manifest.task}, {bundle.manifest.conditioning.kind}",
+            next_step="Remove person: from this stream, or give it such a bundle",
+        )
+    days = given.half_life_days
+    return PersonFile(
+        given.file,
+        baseline_strides=given.baseline_strides,
+        half_life_s=None if days is None else days * DAY_S,
+    )
 
 
 def build_job(
@@ -161,9 +206,12 @@ def build_job(
         clock: the stream clock.
         emit: takes the predictions.
         on_open: told of every opening.
+
+    Raises:
+        ConfigError: what is kept of the wearer cannot be used.
     """
     health = StreamHealth(config.name)
-    road = StreamRoad(bundle, config.face_detector)
+    road = StreamRoad(bundle, config.face_detector, open_person_file(config, bundle))
     live = not isinstance(config.source, RecordingConfig)
 
     def pipeline() -> Pipeline:

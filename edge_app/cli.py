@@ -1,4 +1,4 @@
-"""``edge-app``: run | demo | replay | check | devices. Parsing and showing only; no logic."""
+"""``edge-app``: run, demo, replay, report, check, devices. Parsing and showing only; no logic."""
 
 from __future__ import annotations
 
@@ -196,6 +196,28 @@ def replay(
             request, lambda done_s, total_s: bar.update(shown, completed=done_s, total=total_s)
         )
     _show_replay(result)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="--out of `edge-app replay WALK --task frailty`.")],
+) -> None:
+    """Show the gait that a replay found: a table, and a picture of every stride.
+
+    Writes FOLDER/gait.png; needs matplotlib: pip install 'bedside[report]'.
+
+    Example: edge-app report results
+    """
+    from edge_app.gait_report import draw, lines, read_report
+
+    found = read_report(folder)
+    table = Table("parameter", "unit", "mean", "SD", "strides")
+    for row in found.table():
+        table.add_row(*row)
+    _out.print(table)
+    for line in lines(found):
+        _say(line)
+    _say(f"picture: {draw(found, folder)}")
 
 
 @app.command()

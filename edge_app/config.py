@@ -80,6 +80,18 @@ class LslConfig(_Part):
 SourceConfig = Annotated[RecordingConfig | SimulatedConfig | LslConfig, Field(discriminator="kind")]
 
 
+class PersonConfig(_Part):
+    """What is kept of the wearer's gait, for frailty over days of wear; one file a person."""
+
+    file: Path = Field(description="JSON, made when missing; remove it for another wearer.")
+    half_life_days: Positive | None = Field(
+        None, description="Age at which a stride counts half; null: all count alike."
+    )
+    baseline_strides: int = Field(
+        200, ge=20, description="First strides, which later ones are compared with."
+    )
+
+
 class StreamConfig(_Part):
     """One sensor and the bundle that reads it."""
 
@@ -88,6 +100,9 @@ class StreamConfig(_Part):
     source: SourceConfig
     face_detector: Path | None = Field(
         None, description="YuNet ONNX file for emotion; null: OpenCV's own Haar cascade."
+    )
+    person: PersonConfig | None = Field(
+        None, description="For frailty: what is known of the wearer outlives the program."
     )
 
 
@@ -119,6 +134,9 @@ class DeviceConfig(_Part):
         names = [stream.name for stream in self.streams]
         if len(set(names)) != len(names):
             raise ValueError(f"stream names must differ, got {names}")
+        people = [os.path.normpath(s.person.file) for s in self.streams if s.person is not None]
+        if len(set(people)) != len(people):
+            raise ValueError("two streams must not keep their wearer in one file")
         if sum(isinstance(sink, ConsoleConfig) for sink in self.sinks) > 1:
             raise ValueError("one console sink is enough: there is one terminal")
         folders = [os.path.normpath(s.directory) for s in self.sinks if isinstance(s, JsonlConfig)]
@@ -180,6 +198,8 @@ def _allowed_keys(location: tuple[int | str, ...]) -> str:
             model = _KINDS[step]
         elif step == "streams":
             model = StreamConfig
+        elif step == "person":
+            model = PersonConfig
     return f"one of {', '.join(sorted(model.model_fields))}"
 
 
@@ -254,6 +274,9 @@ def _anchored(config: DeviceConfig, base: Path) -> DeviceConfig:
         update: dict[str, object] = {"bundle": base / given.bundle}
         if given.face_detector is not None:
             update["face_detector"] = base / given.face_detector
+        if given.person is not None:
+            file = base / given.person.file
+            update["person"] = given.person.model_copy(update={"file": file})
         if isinstance(given.source, RecordingConfig):
             update["source"] = given.source.model_copy(update={"path": base / given.source.path})
         return given.model_copy(update=update)

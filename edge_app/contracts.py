@@ -59,6 +59,7 @@ class AbstainReason(str, Enum):
     NO_FACE = "no_face"
     NOT_WALKING = "not_walking"
     INSUFFICIENT_WALKING = "insufficient_walking"
+    SENSOR = "sensor"
     LOW_CONFIDENCE = "low_confidence"
 
 
@@ -232,10 +233,12 @@ class Prediction:
         model: bundle name and hash.
         simulated: True when the signal is simulated.
         latency_s: age of the newest sample when emitted; None in a replay.
+        evidence: (name, value) of what the statement rests on, such as strides and seconds of
+            walking, units in the names; empty where a task has none.
 
     Raises:
-        ContractError: label and reason both given or both missing, or probabilities that do not
-            sum to 1.
+        ContractError: label and reason both given or both missing, probabilities that do not sum
+            to 1, or evidence that is not a finite number.
     """
 
     task: str
@@ -252,6 +255,7 @@ class Prediction:
     model: str
     simulated: bool
     latency_s: float | None = None
+    evidence: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         total = sum(p for _, p in self.probabilities)
@@ -269,6 +273,13 @@ class Prediction:
                 expected=1.0,
                 got=total,
                 next_step="Correct the task that made it",
+            )
+        if not all(math.isfinite(value) for _, value in self.evidence):
+            raise ContractError(
+                "evidence must be finite numbers",
+                source=self.task,
+                got=self.evidence,
+                next_step="Correct the task that made it: leave out what is not known",
             )
         if self.label is not None and self.label not in dict(self.probabilities):
             raise ContractError(

@@ -1,4 +1,7 @@
-"""Replay a recording through a task: the same predictions as live, the same bytes every time."""
+"""Replay a recording through a task: the same predictions as live, the same bytes every time.
+
+A foot's recording also leaves its strides and a summary of the gait, see ``gait_record``.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,16 @@ from pathlib import Path
 from edge_app.build import StreamRoad, open_bundle
 from edge_app.contracts import Prediction, StreamInfo
 from edge_app.errors import ConfigError, EdgeAppError
+from edge_app.gait_record import write_gait
 from edge_app.health import StreamHealth
 from edge_app.pipeline import Pipeline
+from edge_app.preprocess.gait.stride import Stride
 from edge_app.sinks.files import make_writable_dir, write_whole, writing_to
 from edge_app.sinks.jsonl import JsonlSink
 from edge_app.sinks.protocol import FanOut
 from edge_app.sources.protocol import Source
 from edge_app.sources.recording.player import RecordingSource
+from edge_app.tasks.frailty import FrailtyTask
 from edge_app.tasks.registry import KIND_OF_TASK
 
 logger = logging.getLogger(__name__)
@@ -77,6 +83,8 @@ class ReplayResult:
         labels: how often each label was the final answer.
         reasons: how often each reason was the final answer.
         assumptions: what the source had to assume.
+        strides: of a foot, accepted or not.
+        last: the last answer that knew something; the last one where none did.
     """
 
     path: Path
@@ -87,9 +95,13 @@ class ReplayResult:
     labels: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     assumptions: tuple[str, ...] = ()
+    strides: list[Stride] = field(default_factory=list)
+    last: Prediction | None = None
 
     def count(self, prediction: Prediction) -> None:
         """Count a final answer."""
+        if prediction.probabilities or self.last is None or not self.last.probabilities:
+            self.last = prediction
         self.recorded_s = max(self.recorded_s, prediction.time_s)
         if not prediction.final:
             return
@@ -148,6 +160,8 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
             part.unlink(missing_ok=True)
         fan_out.add(JsonlSink(part))
         result.assumptions = opened.assumptions
+        if isinstance(road.task, FrailtyTask):
+            road.task.on_strides = result.strides.extend
 
     road = StreamRoad(bundle, request.face_detector)
     pipeline = Pipeline(source, road.prepare, emit, result.health, clock=None, on_open=on_open)
@@ -171,6 +185,8 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
     with writing_to(out / OUT_FILE):
         os.replace(part, out / OUT_FILE)  # noqa: PTH105 - says what it does: atomically
     write_whole(out / "health.json", json.dumps(record, indent=2) + "\n")
+    if isinstance(road.task, FrailtyTask):
+        write_gait(out, request.recording.name, road.task, result.strides, result.last)
     return result
 
 

@@ -70,11 +70,29 @@ class EegConditioning(_Part):
 
 
 class GaitConditioning(_Part):
-    """One IMU window at the model's rate: ``edge_app.preprocess.gait``."""
+    """One IMU window at the model's rate: ``edge_app.preprocess.gait.window``."""
 
     kind: Literal["gait_window"]
     max_missing_fraction: Fraction
     min_gyr_rms_radps: Positive = Field(description="Below it nobody walks on this foot.")
+
+
+class StrideConditioning(_Part):
+    """A foot's signal to gait parameters of a person: ``edge_app.preprocess.gait.window``.
+
+    The graph's input ``gait`` is (1, n_parameters) float32 in the order of ``parameters``, NaN
+    where one is not known.
+    """
+
+    kind: Literal["gait_strides"]
+    parameters: tuple[str, ...] = Field(
+        min_length=1, description="Parameter and statistic: stride_time_s_mean, stride_time_s_sd."
+    )
+    max_missing_fraction: Fraction
+    min_strides: int = Field(ge=2, description="Accepted strides needed before an answer.")
+
+
+Conditioning = FaceConditioning | EegConditioning | GaitConditioning | StrideConditioning
 
 
 class TensorSpec(_Part):
@@ -182,9 +200,7 @@ class Manifest(_Part):
     labels: tuple[str, ...] = Field(min_length=2)
     stream: StreamSpec
     window: WindowSpec
-    conditioning: FaceConditioning | EegConditioning | GaitConditioning = Field(
-        discriminator="kind"
-    )
+    conditioning: Conditioning = Field(discriminator="kind")
     graphs: tuple[GraphSpec, ...] = Field(min_length=1, max_length=2)
     rolling: RollingSpec
     calibration: Calibration

@@ -1,8 +1,10 @@
-"""Frailty of the person from one foot IMU: walking windows only, evidence gathered over the person.
+"""Frailty from windows of raw signal: walking windows only, evidence gathered over the person.
 
-Frailty does not change in minutes: the rolling answer is the estimate so far, over all walking
-seen since the program started, whoever wears the sensor. Below ``min_evidence_s`` of walking
-there is no label. A window in which nobody walks says nothing and is answered with that reason.
+For bundles that read the signal itself, such as DeepConvLSTM; ``frailty`` is the task for those
+that read gait parameters. Frailty does not change in minutes: the rolling answer is the estimate
+so far, over all walking seen since the program started, whoever wears the sensor. Below
+``min_evidence_s`` of walking there is no label. A window in which nobody walks says nothing and is
+answered with that reason.
 """
 
 from __future__ import annotations
@@ -12,12 +14,12 @@ import numpy as np
 from edge_app.contracts import AbstainReason, Float64Array, Prediction, StreamInfo, Window
 from edge_app.inference.bundle import Bundle
 from edge_app.inference.manifest import GaitConditioning
-from edge_app.preprocess.gait import condition_gait
+from edge_app.preprocess.gait.window import condition_gait
 from edge_app.rolling import Evidence, Hysteresis
 from edge_app.tasks.protocol import conditioning_of, settled, spoilt_by
 
 
-class FrailtyTask:
+class FrailtyWindowsTask:
     """Rolling frailty of the wearer of one foot IMU.
 
     Args:
@@ -95,5 +97,6 @@ class FrailtyTask:
             probabilities=probabilities,
             quality=window.usable_fraction,
             abstained=abstained,
+            evidence=(("walking_s", self._evidence.seconds_s),),
         )
         return [said]

@@ -14,6 +14,7 @@ from edge_app.inference.manifest import (
     FaceConditioning,
     GaitConditioning,
     Manifest,
+    StrideConditioning,
 )
 from edge_app.windowing import SingleFrames, SlidingWindows, Windower, n_samples
 
@@ -22,7 +23,9 @@ logger = logging.getLogger(__name__)
 MIN_RATE_SHARE = 0.5
 """A slower stream than this share of the model's rate is refused instead of being stretched."""
 
-Conditioning = TypeVar("Conditioning", FaceConditioning, EegConditioning, GaitConditioning)
+Conditioning = TypeVar(
+    "Conditioning", FaceConditioning, EegConditioning, GaitConditioning, StrideConditioning
+)
 
 
 class Task(Protocol):
@@ -153,6 +156,7 @@ def settled(
     probabilities: Float64Array | None,
     quality: float,
     abstained: AbstainReason | None,
+    evidence: tuple[tuple[str, float], ...] = (),
 ) -> Prediction:
     """Return a prediction about a window that is final at once.
 
@@ -164,6 +168,7 @@ def settled(
         probabilities: (n_labels,) in the manifest's order; None: nothing is known.
         quality: of the signal, 0 to 1.
         abstained: why there is no label, or None.
+        evidence: named figures that the statement rests on.
     """
     labels = bundle.manifest.labels
     return Prediction(
@@ -180,6 +185,7 @@ def settled(
         revision=0,
         model=bundle.model_id,
         simulated=info.simulated,
+        evidence=evidence,
     )
 
 

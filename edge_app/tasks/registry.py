@@ -6,26 +6,41 @@ from collections.abc import Callable
 
 from edge_app.contracts import Kind, StreamInfo
 from edge_app.inference.bundle import Bundle
+from edge_app.inference.manifest import StrideConditioning
 from edge_app.preprocess.face import FaceDetector
 from edge_app.tasks.emotion import EmotionTask
 from edge_app.tasks.frailty import FrailtyTask
+from edge_app.tasks.frailty_windows import FrailtyWindowsTask
+from edge_app.tasks.person_gait import PersonGait
 from edge_app.tasks.protocol import Task
 from edge_app.tasks.sleep import SleepTask
 
 KIND_OF_TASK: dict[str, Kind] = {"emotion": "video", "sleep": "eeg", "frailty": "imu"}
 
 
-def build_task(bundle: Bundle, info: StreamInfo, detector: Callable[[], FaceDetector]) -> Task:
+def build_task(
+    bundle: Bundle,
+    info: StreamInfo,
+    detector: Callable[[], FaceDetector],
+    person: PersonGait | None = None,
+) -> Task:
     """Return the task of a bundle for a stream that fits it.
 
     Args:
         bundle: a loaded bundle.
         info: the stream, already held against the manifest by ``fit_stream``.
         detector: makes the face detector, called for emotion only.
+        person: what is already known of the wearer's gait; for frailty by gait parameters only.
     """
+
+    def frailty() -> Task:
+        if isinstance(bundle.manifest.conditioning, StrideConditioning):
+            return FrailtyTask(bundle, info, person)
+        return FrailtyWindowsTask(bundle, info)
+
     builders: dict[str, Callable[[], Task]] = {
         "emotion": lambda: EmotionTask(bundle, info, detector()),
         "sleep": lambda: SleepTask(bundle, info),
-        "frailty": lambda: FrailtyTask(bundle, info),
+        "frailty": frailty,
     }
     return builders[bundle.manifest.task]()

@@ -1,0 +1,81 @@
+"""The file that lets what is known of a wearer's gait outlive the program; one file a person."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from edge_app.errors import ConfigError, ContractError, SinkError
+from edge_app.preprocess.gait.stride import Stride
+from edge_app.sinks.files import write_whole
+from edge_app.tasks.person_gait import PersonGait
+
+logger = logging.getLogger(__name__)
+
+SAVE_EVERY_S = 60.0
+
+
+class PersonFile:
+    """Keeps one wearer's gait in a JSON file that only its owner can read.
+
+    Args:
+        path: the file; made at the first save.
+        baseline_strides: the first strides that become the baseline of a new person.
+        half_life_s: age at which a stride counts half; None: all count alike.
+        unix_s: tells the wall clock: strides age also while the program does not run.
+
+    Raises:
+        ConfigError: a file that is damaged or of another format; it is left as it is.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        baseline_strides: int,
+        half_life_s: float | None,
+        unix_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._path = path
+        self._unix_s = unix_s
+        self.person = PersonGait(baseline_strides=baseline_strides, half_life_s=half_life_s)
+        if path.exists():
+            self._restore()
+        self._saved_s = unix_s()
+        self._complained = False
+
+    def _restore(self) -> None:
+        try:
+            stored = json.loads(self._path.read_text(encoding="utf-8"))
+            self.person.restore(stored["person"], age_s=self._unix_s() - float(stored["unix_s"]))
+        except (OSError, ValueError, KeyError, TypeError, ContractError) as error:
+            raise ConfigError(
+                f"what is known of the wearer cannot be read: {error}",
+                source=str(self._path),
+                next_step="Move the file away to begin anew, or name another in person.file",
+            ) from error
+
+    def heard(self, strides: Sequence[Stride]) -> None:
+        """Save when the last save is a minute old, and when the stream ends.
+
+        Args:
+            strides: what was just taken in; none when the stream ends.
+        """
+        if not strides or self._unix_s() - self._saved_s >= SAVE_EVERY_S:
+            self.save()
+
+    def save(self) -> None:
+        """Write the file whole; a disk that refuses is told once and tried again later."""
+        self._saved_s = self._unix_s()
+        document = {"unix_s": self._saved_s, "person": self.person.as_dict()}
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self._path, json.dumps(document, allow_nan=False) + "\n")
+            self._complained = False
+        except (OSError, SinkError) as error:
+            if not self._complained:
+                logger.error("%s: what is known of the wearer is not saved: %s", self._path, error)
+            self._complained = True
