@@ -19,7 +19,6 @@ from typer.testing import CliRunner  # noqa: E402
 from edge_app.errors import ConfigError, DatasetError, TrainingError  # noqa: E402
 from edge_app.inference.bundle import load_bundle, replay_golden  # noqa: E402
 from tests.gstride_tables import TITLES, crowd, write  # noqa: E402
-from trainer import register_cv  # noqa: E402
 from trainer.cli import app  # noqa: E402
 from trainer.datasets import gstride  # noqa: E402
 from trainer.datasets.gait_parameters import gait_table  # noqa: E402
@@ -31,6 +30,7 @@ from trainer.models.gait_bayes import (  # noqa: E402
     centres,
 )
 from trainer.recipe import RECIPES_DIR, load_recipe  # noqa: E402
+from trainer.register import comparison  # noqa: E402
 from trainer.run_dir import RunDir  # noqa: E402
 
 RECIPE = RECIPES_DIR / "frailty_register.yaml"
@@ -186,8 +186,8 @@ def test_the_card_says_what_must_be_said(bundle_path: Path):
 
 
 def test_cross_validate_compares_and_draws(register: Path, tmp_path: Path, monkeypatch):
-    quick = register_cv.rival_families
-    monkeypatch.setattr(register_cv, "rival_families", lambda table: quick(table)[:2])
+    quick = comparison.rival_families
+    monkeypatch.setattr(comparison, "rival_families", lambda table: quick(table)[:2])
     changes = [word for change in QUICK for word in ("--set", change)]
     out = tmp_path / "cv"
     shown = run("cross-validate", RECIPE, "--data", register, "--out", out, *changes)

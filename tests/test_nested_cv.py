@@ -16,11 +16,11 @@ from edge_app.errors import DatasetError  # noqa: E402
 from tests.gstride_tables import crowd, write  # noqa: E402
 from trainer.datasets.gait_parameters import gait_table, is_spread  # noqa: E402
 from trainer.datasets.gstride import LABELS, read_table  # noqa: E402
-from trainer.families import bayes_family, logistic_family, rival_families  # noqa: E402
-from trainer.nested_cv import Nesting, best_family, nested_cv, times_chosen  # noqa: E402
-from trainer.person_scores import at_shares, person_figures  # noqa: E402
 from trainer.recipe import RECIPES_DIR, load_recipe  # noqa: E402
-from trainer.register_study import classes, offsets, stride_draws, study  # noqa: E402
+from trainer.register.families import bayes_family, logistic_family, rival_families  # noqa: E402
+from trainer.register.nested_cv import Nesting, best_family, nested_cv, times_chosen  # noqa: E402
+from trainer.register.person_scores import at_shares, person_figures  # noqa: E402
+from trainer.register.study import classes, offsets, stride_draws, study  # noqa: E402
 
 RECIPE = RECIPES_DIR / "frailty_register.yaml"
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from trainer.experiment import Split
-from trainer.register_cv import SHOWN, shown
+from trainer.register.comparison import SHOWN, shown
 
 SAID = ("balanced_accuracy", "accuracy", "auc_frail", "recall_frail")
 """Figures of the folds that are repeated beside figures that flatter."""

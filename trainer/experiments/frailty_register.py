@@ -29,14 +29,11 @@ from trainer.experiment import (
     Split,
 )
 from trainer.experiments.frailty_register_parts import parts
-from trainer.families import bayes_family, gait_bayes
 from trainer.learnt_people import fingerprints, remarks
 from trainer.models.gait_bayes import ExplainedGait, GaitBayes, centres
-from trainer.nested_cv import Nesting, choose
-from trainer.person_scores import person_figures
 from trainer.recipe import Recipe
-from trainer.register_card import measured
-from trainer.register_cv import (
+from trainer.register.card import measured
+from trainer.register.comparison import (
     NOT_NESTED,
     SHIPPED,
     TUNED,
@@ -44,8 +41,11 @@ from trainer.register_cv import (
     figures_table,
     shipped_answers,
 )
-from trainer.register_pictures import draw_all
-from trainer.register_study import classes, confounders, study
+from trainer.register.families import bayes_family, gait_bayes
+from trainer.register.nested_cv import Nesting, choose
+from trainer.register.person_scores import person_figures
+from trainer.register.pictures import draw_all
+from trainer.register.study import classes, confounders, study
 
 
 class FrailtyRegisterOptions(ExperimentOptions):

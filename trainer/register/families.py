@@ -29,8 +29,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from trainer.models.gait_bayes import GaitBayes
-from trainer.nested_cv import Family, Scorer, Setting, Table, Targets
-from trainer.proportional_odds import ProportionalOdds
+from trainer.models.proportional_odds import ProportionalOdds
+from trainer.register.nested_cv import Family, Scorer, Setting, Table, Targets
 
 SMALLEST_PROBABILITY = 1e-3
 """Of a forest: a leaf without a class does not rule the class out."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from trainer.model_card import table
-from trainer.register_cv import NOT_NESTED, SHOWN, TUNED, shown
+from trainer.register.comparison import NOT_NESTED, SHOWN, TUNED, shown
 
 MAIN = ("indoors", "outdoors", "nursing_home_resident", "living_at_home")
 

@@ -16,8 +16,8 @@ from rich.table import Table as RichTable
 
 from trainer.datasets.gait_parameters import OFFERED, gait_table, is_spread
 from trainer.datasets.gstride import LABELS, Person
-from trainer.families import bayes_family, logistic_family, rival_families
-from trainer.nested_cv import (
+from trainer.register.families import bayes_family, logistic_family, rival_families
+from trainer.register.nested_cv import (
     Family,
     Nesting,
     OutOfFold,
@@ -27,8 +27,8 @@ from trainer.nested_cv import (
     nested_cv,
     times_chosen,
 )
-from trainer.person_scores import person_figures
-from trainer.register_study import classes, study
+from trainer.register.person_scores import person_figures
+from trainer.register.study import classes, study
 
 SHIPPED = "naive Bayes"
 TUNED = (

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from trainer import metrics
 from trainer.intervals import bootstrap_over_groups
-from trainer.nested_cv import balanced_loss
 from trainer.probabilistic import one_vs_rest_auc
+from trainer.register.nested_cv import balanced_loss
 
 Array = npt.NDArray[np.float64]
 RESAMPLES = 1000

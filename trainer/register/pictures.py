@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trainer.datasets.gstride import LABELS
-from trainer.nested_cv import OutOfFold, Targets
-from trainer.person_scores import equal_share_weights
+from trainer.register.nested_cv import OutOfFold, Targets
+from trainer.register.person_scores import equal_share_weights
 
 BINS = 8
 COLOURS = ("#3a7d44", "#d99a2b", "#b23a48")
@@ -26,7 +26,7 @@ def draw_all(figures: dict[str, Any], oof: OutOfFold, targets: Targets, out: Pat
     """Draw every picture.
 
     Args:
-        figures: what ``register_cv.compare`` returned.
+        figures: what ``comparison.compare`` returned.
         oof: the shipped family's answers.
         targets: (n,) classes.
         out: the folder.

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from trainer.datasets.gait_parameters import ANGLES, LENGTHS, PHASES, TEMPORAL, is_spread, without
 from trainer.datasets.gstride import LABELS, Person
-from trainer.families import BayesScorer
-from trainer.nested_cv import OutOfFold, Table, Targets
-from trainer.person_scores import person_figures
+from trainer.register.families import BayesScorer
+from trainer.register.nested_cv import OutOfFold, Table, Targets
+from trainer.register.person_scores import person_figures
 
 BRIEF = (
     *("n", "accuracy", "balanced_accuracy", "macro_f1", "recall_robust", "recall_prefrail"),

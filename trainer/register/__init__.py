@@ -1,0 +1,1 @@
+"""What the GSTRIDE register teaches: families of classifiers, nested folds, figures, pictures."""
