@@ -8,7 +8,8 @@ from scipy.spatial.transform import Rotation
 
 from edge_app.errors import PreprocessError
 from edge_app.preprocess.gait.lower_back import step_rhythm
-from trainer.datasets.imu_walks import Imu, read_trials
+from trainer.datasets.imu_walks import read_trials
+from trainer.evaluate_cadence import evaluate_cadence
 
 
 def trunk(step_time_s: float, rate_hz: float, seed: int = 0) -> np.ndarray:
@@ -58,38 +59,12 @@ def test_windows_that_cannot_be_judged_are_refused():
         step_rhythm(np.full((500, 3), np.nan, np.float32), 100.0)
 
 
-def windows(imu: Imu, length_s: float = 5.0):
-    """Windows of a recording, one a second, losses on a line."""
-    slots_s = np.arange(round(imu.times_s[0] * 100), round(imu.times_s[-1] * 100) + 1) / 100.0
-    acc = [np.interp(slots_s, imu.times_s, column) for column in imu.samples[:, :3].T]
-    samples = np.column_stack(acc).astype(np.float32)
-    for start_s in np.arange(0.0, slots_s[-1] - length_s, 1.0):
-        inside = (slots_s >= start_s) & (slots_s < start_s + length_s)
-        yield start_s, start_s + length_s, samples[inside]
-
-
 def test_real_walks(data_dir):
     """8 people: steps of straight walking by the labels, and standing before and after."""
-    errors, n_found, n_standing, n_wrong = [], 0, 0, 0
-    for trial in read_trials(data_dir / "gait" / "imu_walks"):
-        strikes_s = np.sort(np.concatenate([foot.swings_s[:, 1] for foot in trial.feet]))
-        first_s = min(foot.swings_s[0, 0] for foot in trial.feet)
-        for start_s, end_s, samples in windows(trial.lower_back):
-            rhythm = step_rhythm(samples, 100.0)
-            inside = strikes_s[(strikes_s >= start_s) & (strikes_s <= end_s)]
-            if end_s <= first_s or start_s >= strikes_s[-1]:
-                n_standing += 1
-                n_wrong += rhythm is not None
-            in_turn = start_s < trial.turn_s[1] and end_s > trial.turn_s[0]
-            if in_turn or len(inside) < 7 or np.diff(inside).max() > 1.0:
-                continue
-            if inside[0] > start_s + 0.8 or inside[-1] < end_s - 0.8:
-                continue
-            n_found += rhythm is not None
-            if rhythm is not None:
-                errors.append(rhythm.step_time_s / np.diff(inside).mean() - 1.0)
-    assert n_found >= 0.98 * 217
-    assert np.median(np.abs(errors)) < 0.01
-    assert np.mean(np.abs(errors) < 0.05) > 0.95
-    assert n_standing > 40
-    assert n_wrong <= 0.02 * n_standing
+    found = evaluate_cadence(read_trials(data_dir / "gait" / "imu_walks"))
+    assert found["windows"] > 200
+    assert found["answered"] >= 0.98 * found["windows"]
+    assert found["median_absolute_error"] < 0.01
+    assert found["within_5_percent"] > 0.95
+    assert found["standing_windows"] > 40
+    assert found["standing_answered"] <= 0.02 * found["standing_windows"]

@@ -132,8 +132,8 @@ def evaluate_strides(
     Example: `trainer evaluate-strides ../shared/data/gait/imu_walks --json out/strides.json`
     """
     from trainer.evaluate_strides import evaluate_strides as run_evaluate
-    from trainer.evaluate_strides import strides_table
     from trainer.export import write_json
+    from trainer.strides_table import strides_table
 
     console = Console()
     prove_writable(json_file)

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.table import Table
 
 from edge_app.contracts import Float64Array
 from edge_app.preprocess.gait.analyser import GaitAnalyser
 from edge_app.preprocess.gait.bouts import LEAST_STRIDES, LONGEST_PAUSE_S
 from edge_app.preprocess.gait.stride import Stride
 from trainer.datasets.imu_walks import WALK_M, Foot, Trial, read_trials
+from trainer.evaluate_cadence import evaluate_cadence
 
 TOLERANCES_S = (0.2, 0.1)
 MATCHING = (
@@ -61,7 +61,8 @@ def evaluate_strides(folder: Path) -> dict[str, Any]:
     Raises:
         DatasetError: no such walks, or damaged ones.
     """
-    walks = [_analysed(trial, foot) for trial in read_trials(folder) for foot in trial.feet]
+    trials = read_trials(folder)
+    walks = [_analysed(trial, foot) for trial in trials for foot in trial.feet]
     rejected = Counter(
         "accepted" if stride.rejected is None else stride.rejected.value
         for walk in walks
@@ -78,49 +79,19 @@ def evaluate_strides(folder: Path) -> dict[str, Any]:
         "precision": headline["precision"],
         "recall": headline["recall"],
         "f1": headline["f1"],
-        "stride_time_median_absolute_error_s": errors["stride_time_toe_off_to_toe_off_s"][
+        "stride_time_median_absolute_error_s": errors["stride_time_toe_off_to_toe_off_s"].get(
             "median_absolute"
-        ],
+        ),
         "labelled_swings": sum(len(walk.foot.swings_s) for walk in walks),
         "labelled_beyond_recording": sum(
             len(walk.foot.swings_s) - len(walk.swings_s) for walk in walks
         ),
         "strides": dict(rejected),
         **figures,
+        "lower_back_cadence": evaluate_cadence(trials),
         "by_person": _grouped(walks, lambda walk: walk.trial.person),
         "by_foot": _grouped(walks, lambda walk: walk.foot.side),
     }
-
-
-def strides_table(figures: dict[str, Any]) -> Table:
-    """Return what ``evaluate_strides`` found as a table: all, by foot, by person.
-
-    Args:
-        figures: as it returned them.
-    """
-    table = Table(title=f"strides of {figures['people']} people, {figures['feet']} recordings")
-    heads = ("", "swings", "F1", "F1 walking", "F1 straight", "stride time, ms", "length gain")
-    for head in heads:
-        table.add_column(head)
-    rows = {"all": figures}
-    rows |= {f"{side} feet": part for side, part in figures["by_foot"].items()}
-    rows |= {f"person {person}": part for person, part in figures["by_person"].items()}
-    for name, part in rows.items():
-        found = part["detection"]["toe_off_0.2s"]
-        time_s = part["errors"]["stride_time_toe_off_to_toe_off_s"].get("median_absolute")
-        gain = part["lengths"]["outward"].get("gain")
-        table.add_row(
-            name,
-            str(found["all"]["hits"] + found["all"]["missed"]),
-            *(f"{found[scope]['f1']:.3f}" for scope in ("all", "walking", "straight")),
-            "-" if time_s is None else f"{1000.0 * time_s:.1f}",
-            "-" if gain is None else f"{gain:.3f}",
-        )
-    table.caption = (
-        "Toe-offs within 0.2 s of the labels. Stride time: median absolute error, toe-off to "
-        "toe-off. Length gain: outward leg against its known length."
-    )
-    return table
 
 
 def match_events(found_s: Sequence[float], labelled_s: Sequence[float], within_s: float) -> Pairs:
