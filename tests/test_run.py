@@ -12,11 +12,15 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from edge_app.errors import SinkError
+from edge_app.config import load_config
+from edge_app.errors import ConfigError, SinkError
 from edge_app.health import StreamHealth
-from edge_app.run import RunResult
+from edge_app.run import RunResult, run_device
+from edge_app.simulation.foot_imu import simulate_walk
+from edge_app.simulation.gait_parameters import load_gait_rows
 from tests.bundles import write_bundle
 from tests.conftest import ROOT
 from tests.test_replay import edge_app, walking_csv
@@ -373,3 +377,71 @@ def test_nothing_is_left_in_the_home_folder(tmp_path: Path) -> None:
     environment |= {"HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache")}
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
     assert [path for path in home.rglob("*") if path.is_file()] == []
+
+
+WEARER = """
+device: bed
+streams:
+  - name: foot
+    bundle: exports/strides
+    source: {{kind: recording, path: walk.csv, speed: null, unit: m/s^2}}
+    person: {{file: state/bed.json{more}}}
+sinks:
+  - {{kind: jsonl, directory: out}}
+"""
+
+
+def wear(folder: Path, more: str = "") -> Path:
+    """A device whose foot sensor keeps its wearer in a file; the walk is simulated, 60 s."""
+    if not (folder / "walk.csv").exists():
+        write_bundle(folder / "exports", "strides", min_evidence_s=30.0)
+        samples, _ = simulate_walk(load_gait_rows()[5], duration_s=60.0, rate_hz=100.0, seed=3)
+        times_s = np.arange(len(samples))[:, None] / 100.0
+        header = "time,acc_x,acc_y,acc_z,gyr_x,gyr_y,gyr_z"
+        rows = np.hstack([times_s, samples])
+        np.savetxt(folder / "walk.csv", rows, "%.5f", ",", header=header, comments="")
+    path = folder / "device.yaml"
+    path.write_text(WEARER.format(more=more), encoding="utf-8")
+    return path
+
+
+def test_what_is_known_of_a_wearer_outlives_the_program(tmp_path: Path) -> None:
+    assert run_device(load_config(wear(tmp_path))).exit_code == 0
+    first = written(tmp_path)[-1]["evidence"]["strides"]
+    assert first > 20
+    assert run_device(load_config(wear(tmp_path))).exit_code == 0
+    again = [row for row in written(tmp_path)[60:] if row["evidence"]]
+    assert again[0]["evidence"]["strides"] >= first
+    assert again[0]["label"] is not None  # known at once, from the walk before
+    assert again[-1]["evidence"]["strides"] >= 2 * first - 2
+
+
+def test_a_wearer_s_file_that_is_damaged_stops_the_device_and_stays(tmp_path: Path) -> None:
+    config = wear(tmp_path)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "bed.json").write_text("half of it", encoding="utf-8")
+    with pytest.raises(ConfigError, match="wearer"):
+        run_device(load_config(config))
+    assert (tmp_path / "state" / "bed.json").read_text(encoding="utf-8") == "half of it"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (", half_life_days: 0", "half_life_days"),
+        (", baseline_strides: 3", "baseline_strides"),
+        (", halflife: 3", "unknown key"),
+    ],
+)
+def test_wrong_keys_of_a_wearer_are_named(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        load_config(wear(tmp_path, text))
+
+
+def test_a_wearer_is_kept_for_gait_parameters_only(tmp_path: Path) -> None:
+    config = wear(tmp_path)
+    write_bundle(tmp_path / "exports", "frailty")
+    text = config.read_text(encoding="utf-8").replace("exports/strides", "exports/frailty")
+    config.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="gait parameters"):
+        run_device(load_config(config))

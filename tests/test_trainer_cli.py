@@ -160,3 +160,34 @@ def test_help_teaches_by_an_example(command: list[str]) -> None:
     shown = CliRunner().invoke(app, [*command, "--help"]).output
     assert f"trainer {' '.join(command)} " in shown
     assert "Example" in shown
+
+
+def test_strides_are_held_against_labels(trainer: Command, tmp_path: Path, data_dir: Path) -> None:
+    walks = tmp_path / "walks"
+    walks.mkdir()
+    for file in (data_dir / "gait" / "imu_walks").glob("6-*"):
+        (walks / file.name).symlink_to(file)
+    figures = tmp_path / "strides.json"
+    code, out, _ = trainer("evaluate-strides", walks, "--json", figures)
+    assert code == 0
+    assert "person 6" in out
+    found = json.loads(figures.read_text())
+    assert found["people"] == 1
+    assert found["n"] == 89
+    assert found["f1"] > 0.97
+    assert found["stride_time_median_absolute_error_s"] < 0.015
+    assert set(found["by_foot"]) == {"left", "right"}
+
+
+def test_strides_of_no_walks_are_refused(trainer: Command, tmp_path: Path) -> None:
+    code, _, err = trainer("evaluate-strides", tmp_path, "--json", tmp_path / "strides.json")
+    assert code == 6
+    assert "Traceback" not in err
+    assert not (tmp_path / "strides.json").exists()
+
+
+def test_an_experiment_without_folds_says_so(trainer: Command, toy: Path, tmp_path: Path) -> None:
+    code, _, err = trainer("cross-validate", toy, "--data", tmp_path, "--out", tmp_path / "cv")
+    assert code not in (0, None)
+    assert "no cross-validation" in err
+    assert "trainer fit" in err
