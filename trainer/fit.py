@@ -53,6 +53,8 @@ def fit(
     fabric = Fabric(accelerator="auto", devices=1, precision=options.precision)
     torch.manual_seed(recipe.seed)
     bare_model = experiment.build_model()
+    n_parameters = sum(parameter.numel() for parameter in bare_model.parameters())
+    console.print(f"{type(bare_model).__name__}: {n_parameters:,} parameters", highlight=False)
     if options.channels_last:
         bare_model = bare_model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model, optimizer = fabric.setup(bare_model, build_optimizer(bare_model, options))

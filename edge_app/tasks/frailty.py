@@ -64,16 +64,19 @@ class FrailtyTask:
         )
         self._probabilities: Float64Array | None = None
         self._told: SignalFault | None = None
+        self._next_bout = 0
         self.adopt(info)
 
     def push(self, window: Window) -> list[Prediction]:
         """Take the next stretch of signal; return the estimate so far, or why there is none."""
         reason = spoilt_by(window, self._conditioning.max_missing_fraction)
-        if reason is not AbstainReason.RATE:  # its stamps are wrong: strides would be, too
-            times_s = window.start_s + np.arange(len(window.samples)) / window.rate_hz
-            self._add(self._analyser.push(times_s, window.samples))
+        fault = signal_fault(window.samples, window.rate_hz)
+        if reason is AbstainReason.RATE or fault not in (None, SignalFault.SATURATED):
+            self._end_s = None  # no stride comes of it; what is clipped is judged stride by stride
+        else:
+            self._add(self._analyser.push(self._stamps_s(window), window.samples))
         if reason is None:
-            reason = self._fault(window)
+            reason = self._told_fault(fault)
         if reason is not None:
             return self._say(window, None, reason)
         if not self._enough():
@@ -85,20 +88,21 @@ class FrailtyTask:
 
     def finish(self) -> list[Prediction]:
         """Take in the strides that were still open; every window's answer was final at once."""
-        self._add(self._analyser.finish())
+        self._end_bout()
         if self.on_strides is not None:
             self.on_strides([])
         return []
 
     def forget(self) -> None:
         """Keep the person's strides: a jump of the clock does not change who wears the sensor."""
-        self._analyser.reset()
+        self._end_bout()
         self._hysteresis.reset()
 
     def adopt(self, info: StreamInfo) -> None:
         """Go on with the sensor opened anew: the same person, so what is known of them stays."""
         self._info = info
-        self._analyser = GaitAnalyser(info.rate_hz)
+        self._analyser = GaitAnalyser(info.rate_hz, first_bout=self._next_bout)
+        self._end_s: float | None = None
         self._hysteresis.reset()
 
     def contributions(self) -> dict[str, dict[str, float]]:
@@ -114,9 +118,25 @@ class FrailtyTask:
     def _outputs(self) -> tuple[str, ...]:
         return tuple(tensor.name for tensor in self._bundle.manifest.graphs[-1].outputs)
 
+    def _stamps_s(self, window: Window) -> Float64Array:
+        """Return (n,) stamps from where the window before ended to where this one does.
+
+        They do not step where windows meet, though a sensor's clock is a little fast or slow.
+        """
+        start_s = window.start_s if self._end_s is None else self._end_s
+        self._end_s = window.end_s
+        n = len(window.samples)
+        return start_s + (window.end_s - start_s) * np.arange(n) / n
+
+    def _end_bout(self) -> None:
+        """Take in the strides that were still open; the next window does not follow the last."""
+        self._add(self._analyser.finish())
+        self._end_s = None
+
     def _add(self, strides: Sequence[Stride]) -> None:
-        if not strides:
-            return
+        if not strides or self._analyser.fault is SignalFault.AXES:
+            return  # nothing measured in a mirror is kept of the person
+        self._next_bout = strides[-1].bout + 1
         self.person.add(strides)
         self._probabilities = None
         if self.on_strides is not None:
@@ -136,8 +156,8 @@ class FrailtyTask:
     def _ask(self) -> Float64Array:
         return np.asarray(self._run()["probabilities"][0], np.float64)
 
-    def _fault(self, window: Window) -> AbstainReason | None:
-        fault = signal_fault(window.samples, window.rate_hz)
+    def _told_fault(self, fault: SignalFault | None) -> AbstainReason | None:
+        """Return why there is no answer; tell the log what to do when the fault is a new one."""
         if fault is None and self._analyser.fault is SignalFault.AXES:
             fault = SignalFault.AXES
         if fault is not None and fault is not self._told:

@@ -27,10 +27,12 @@ class GaitAnalyser:
     Args:
         rate_hz: nominal rate, 50 to 400 Hz.
         jitter_s: how far a stamp may stray from its sample's time.
+        first_bout: number of the first bout.
     """
 
-    def __init__(self, rate_hz: float, *, jitter_s: float = 0.0) -> None:
+    def __init__(self, rate_hz: float, *, jitter_s: float = 0.0, first_bout: int = 0) -> None:
         self._rate_hz = rate_hz
+        self._first_bout = first_bout
         self._grid = SampleGrid(rate_hz, jitter_s)
         self.reset()
 
@@ -39,7 +41,7 @@ class GaitAnalyser:
         self._grid.reset()
         self._sensor = SensorAtRest()
         self._frame = FrameCheck()
-        self._bouts = BoutBuilder()
+        self._bouts = BoutBuilder(self._first_bout)
         self._window: list[Float32Array] = []
         self._n_window = 0
         self._fault: SignalFault | None = None

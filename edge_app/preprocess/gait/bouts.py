@@ -25,10 +25,14 @@ _NAN = float("nan")
 
 
 class BoutBuilder:
-    """Holds strides back until five regular ones in a row make a walking bout."""
+    """Holds strides back until five regular ones in a row make a walking bout.
 
-    def __init__(self) -> None:
-        self.bout = 0
+    Args:
+        first_bout: number of the first bout.
+    """
+
+    def __init__(self, first_bout: int = 0) -> None:
+        self.bout = first_bout
         self._walked_s = -math.inf
         self._drop()
 
@@ -47,7 +51,7 @@ class BoutBuilder:
         self._last = step
         self._count(stride, rolls=step.step.rolls)
         self._hold(stride)
-        goes_on = step.toe_off_s - self._walked_s <= CONTINUES_S
+        goes_on = 0.0 <= step.toe_off_s - self._walked_s <= CONTINUES_S  # time may have jumped back
         self._confirmed |= self._in_a_row >= (1 if goes_on else LEAST_STRIDES)
         if self._confirmed:
             found += self._held[:-1]

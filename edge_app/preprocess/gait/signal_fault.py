@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from itertools import product
 
 import numpy as np
 
@@ -14,11 +15,11 @@ class SignalFault(str, Enum):
     """Why no gait can be had from a signal."""
 
     DEAD = "dead"
-    """The accelerometer gives nothing, or nothing but zero."""
+    """The accelerometer gives nothing, or nothing but zero, or an axis of it hangs."""
     CONSTANT = "constant"
     """The same numbers again and again."""
     NO_GYRO = "no_gyro"
-    """The gyroscope gives nothing, or the same numbers while the accelerometer lives."""
+    """The gyroscope, or an axis of it, gives nothing or the same numbers while the foot moves."""
     ACC_UNIT = "acc_unit"
     """Gravity is not about 9.8: acceleration is in g or in counts."""
     GYR_UNIT = "gyr_unit"
@@ -49,6 +50,8 @@ SHORTEST_WINDOW_S = 0.5
 GRAVITY_RANGE_MPS2 = (4.0, 30.0)
 FASTEST_FOOT_RADPS = 40.0
 """Of 99 % of samples; real walks reach 34 rad/s in single samples."""
+MOVING_RADPS = 1.0
+"""A foot whose rate changes by so much leaves no axis of a sensor at one and the same number."""
 SATURATION_S = 0.02
 SATURATED_ACC_MPS2, SATURATED_GYR_RADPS = 15.0, 4.0
 """No sensor's range ends below 2 g or 250 deg/s."""
@@ -76,8 +79,11 @@ def signal_fault(window_samples: Float32Array, rate_hz: float) -> SignalFault | 
     if gyr_there.sum() < 0.1 * n_least:
         return SignalFault.NO_GYRO
     gyr = window_samples[gyr_there, 3:].astype(np.float64)
-    if np.ptp(gyr, axis=0).max() == 0.0:
-        return SignalFault.CONSTANT if np.ptp(acc, axis=0).max() == 0.0 else SignalFault.NO_GYRO
+    acc_range, gyr_range = np.ptp(acc, axis=0), np.ptp(gyr, axis=0)
+    if gyr_range.max() == 0.0:
+        return SignalFault.CONSTANT if acc_range.max() == 0.0 else SignalFault.NO_GYRO
+    if gyr_range.max() > MOVING_RADPS and min(acc_range.min(), gyr_range.min()) == 0.0:
+        return SignalFault.NO_GYRO if gyr_range.min() == 0.0 else SignalFault.DEAD
     typical = float(np.median(np.linalg.norm(acc, axis=1)))
     if not GRAVITY_RANGE_MPS2[0] <= typical <= GRAVITY_RANGE_MPS2[1]:
         return SignalFault.ACC_UNIT
@@ -111,6 +117,7 @@ def is_saturated(samples: Array, rate_hz: float) -> bool:
     return False
 
 
+MIRRORS = np.array([signs for signs in product((1.0, -1.0), repeat=3) if min(signs) < 0.0])
 LEAST_VOTES = 8
 MIRRORED_SHARE = 0.8
 LOOK_AGAIN = 4
@@ -123,20 +130,22 @@ LEAST_TURN_RADPS = 2.0
 class FrameCheck:
     """Tells a mirrored axis by the moves between two rests.
 
-    Each move is integrated as it is and with the gyroscope's sign reversed, which is what one
-    mirrored axis of a sensor amounts to. The right one leaves less speed at the end: on real
-    walks by a factor of 8 or more in 95 of 100 steps.
+    Each move is integrated as it is, and with each choice of the gyroscope's axes reversed: to one
+    of them any mirrored axis of either sensor amounts. The right one leaves less speed at the end.
+    On real walks it is less than half in 73 of 100 moves against one reversed axis that the foot
+    hardly turns about, in 92 against the one it turns about; the wrong one wins in 2 or fewer.
     """
 
     def __init__(self) -> None:
-        self._votes = 0.0
-        self._mirrored = 0.0
+        self._votes = np.zeros(len(MIRRORS))
+        self._mirrored = np.zeros(len(MIRRORS))
         self._seen = 0
 
     @property
     def is_mirrored(self) -> bool:
-        """True when most of the recent clear moves only make sense in a mirror."""
-        return self._votes >= LEAST_VOTES and self._mirrored > MIRRORED_SHARE * self._votes
+        """True when most of the recent clear moves only make sense in one of the mirrors."""
+        clear = self._votes >= LEAST_VOTES
+        return bool((clear & (self._mirrored > MIRRORED_SHARE * self._votes)).any())
 
     def look(
         self, move: Float64Array, period_s: float, up_start: Float64Array, up_end: Float64Array
@@ -150,14 +159,15 @@ class FrameCheck:
             up_end: (3,) specific force at the second rest.
         """
         self._seen += 1
-        if self._votes >= LEAST_VOTES and self._seen % LOOK_AGAIN:
+        if self._votes.min() >= LEAST_VOTES and self._seen % LOOK_AGAIN:
             return
         acc, gyr = move[:, :3], move[:, 3:]
         if np.abs(gyr).max() < LEAST_TURN_RADPS:
             return
         plain = integrate(acc, gyr, period_s, up_start, up_end).drift_mps
-        mirror = integrate(acc, -gyr, period_s, up_start, up_end).drift_mps
-        if min(plain, mirror) > CLEARLY * max(plain, mirror):
-            return
-        self._votes = MEMORY * self._votes + 1.0
-        self._mirrored = MEMORY * self._mirrored + (mirror < plain)
+        mirrored = np.array(
+            [integrate(acc, gyr * signs, period_s, up_start, up_end).drift_mps for signs in MIRRORS]
+        )
+        clear = np.minimum(plain, mirrored) <= CLEARLY * np.maximum(plain, mirrored)
+        self._votes[clear] = MEMORY * self._votes[clear] + 1.0
+        self._mirrored[clear] = MEMORY * self._mirrored[clear] + (mirrored < plain)[clear]
