@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_app.build import build_source
+from edge_app.build import build_source, open_person_file
 from edge_app.clock import MonotonicClock
 from edge_app.config import JsonlConfig, StreamConfig, load_config
 from edge_app.contracts import StreamInfo
@@ -112,7 +112,8 @@ def check_stream(config: StreamConfig, bundle: Bundle) -> Iterator[Finding]:
         bundle: its bundle, loaded.
 
     Yields:
-        Findings on the source, the fit to the model, and the face detector of an emotion stream.
+        Findings on the source, the fit to the model, the face detector of an emotion stream, and
+        the file that keeps the wearer, if there is to be one.
     """
     subject = f"stream {config.name}"
     try:
@@ -127,6 +128,8 @@ def check_stream(config: StreamConfig, bundle: Bundle) -> Iterator[Finding]:
         yield _check_fit(f"{subject}: fits {bundle.manifest.name}", bundle, info)
     if bundle.manifest.task == "emotion":
         yield _check_detector(f"{subject}: face detector", config.face_detector)
+    if config.person is not None:
+        yield _check_person(f"{subject}: wearer", config, bundle, config.person.file)
 
 
 def _check_fit(subject: str, bundle: Bundle, info: StreamInfo) -> Finding:
@@ -147,6 +150,15 @@ def _check_detector(subject: str, path: Path | None) -> Finding:
     except EdgeAppError as error:
         return _failure(subject, error)
     return Finding(subject, True, f"YuNet, {path.name}")
+
+
+def _check_person(subject: str, config: StreamConfig, bundle: Bundle, path: Path) -> Finding:
+    try:
+        open_person_file(config, bundle)
+        make_writable_dir(path.parent)
+    except EdgeAppError as error:
+        return _failure(subject, error)
+    return Finding(subject, True, f"{path} can be kept")
 
 
 def _check_results(directory: Path) -> Finding:

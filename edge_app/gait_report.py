@@ -12,6 +12,7 @@ from typing import Any
 from edge_app.errors import ConfigError, SourceError
 from edge_app.gait_record import STRIDES_FILE, SUMMARY_FILE
 from edge_app.sinks.files import writing_to
+from edge_app.tasks.person_gait import SHOWN_PARAMETERS
 
 PICTURE_FILE = "gait.png"
 ROWS = (
@@ -72,6 +73,9 @@ def read_report(folder: Path) -> GaitReport:
     Args:
         folder: its ``--out``.
 
+    Returns:
+        What both files hold; whatever is shown later can be read.
+
     Raises:
         SourceError: nothing of the kind there, or damaged.
     """
@@ -80,9 +84,16 @@ def read_report(folder: Path) -> GaitReport:
         with (folder / STRIDES_FILE).open(encoding="utf-8", newline="") as file:
             strides = tuple(csv.DictReader(file))
         report = GaitReport(summary, strides)
-        report.table()
-        report.column("stride_time_s", accepted=True)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        _read_all(report)
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        csv.Error,
+    ) as error:
         raise SourceError(
             f"no gait to report on: {error}",
             source=str(folder),
@@ -90,6 +101,33 @@ def read_report(folder: Path) -> GaitReport:
             next_step="Make them with: edge-app replay WALK --task frailty --out DIR",
         ) from error
     return report
+
+
+def _read_all(report: GaitReport) -> None:
+    """Touch whatever is shown later, so that a damaged file is told before anything is shown."""
+    report.table()
+    lines(report)
+    for name in SHOWN_PARAMETERS:
+        report.column(name, accepted=True)
+    summary = report.summary
+    for name in _PHASES:
+        _mean(summary, name)
+    for value in ((summary["answer"] or {}).get("probabilities") or {}).values():
+        float(value)
+    for row in summary["contributions"].values():
+        _towards(row)
+    str(summary["recording"])
+
+
+def _mean(summary: dict[str, Any], name: str) -> float | None:
+    mean = summary["parameters"][name]["mean"]
+    return None if mean is None else float(mean)
+
+
+def _towards(row: dict[str, float]) -> float:
+    """Return what a parameter adds to the last label's logit beyond the first label's."""
+    values = list(row.values())
+    return float(values[-1]) - float(values[0])
 
 
 def draw(report: GaitReport, folder: Path) -> Path:
@@ -147,12 +185,13 @@ def _over_time(axes: Any, report: GaitReport, name: str, title: str) -> None:
 
 
 def _phases(axes: Any, report: GaitReport) -> None:
-    means = [report.summary["parameters"][name]["mean"] for name in _PHASES]
-    if None in means:
+    means = {name: _mean(report.summary, name) for name in _PHASES}
+    known = {name: mean for name, mean in means.items() if mean is not None}
+    if len(known) < len(means):
         _empty(axes, "phases: no stride counts yet")
         return
     left = 0.0
-    for name, mean in zip(_PHASES, means, strict=True):
+    for name, mean in known.items():
         title = name.removesuffix("_fraction").replace("_", " ")
         axes.barh([0], [100 * mean], height=0.5, left=left, label=title)
         axes.text(left + 50 * mean, 0, f"{100 * mean:.0f}", ha="center", va="center")
@@ -179,7 +218,8 @@ def _contributions(axes: Any, report: GaitReport) -> None:
     if not added:
         _empty(axes, "what moved the answer: no answer yet")
         return
-    towards = {name: row["frail"] - row["robust"] for name, row in added.items()}
+    towards = {name: _towards(row) for name, row in added.items()}
+    first, *_, last = next(iter(added.values()))
     names = sorted(towards, key=lambda name: abs(towards[name]))
     values = [towards[name] for name in names]
     colours = ["tab:red" if value > 0 else "tab:blue" for value in values]
@@ -188,7 +228,7 @@ def _contributions(axes: Any, report: GaitReport) -> None:
     axes.tick_params(axis="y", labelsize="x-small")
     widest = max(map(abs, values)) or 1.0
     axes.set_xlim(-1.1 * widest, 1.1 * widest)
-    axes.set(xlabel="towards robust  |  towards frail (logits)", title="what moved the answer")
+    axes.set(xlabel=f"towards {first}  |  towards {last} (logits)", title="what moved the answer")
 
 
 def _empty(axes: Any, text: str) -> None:

@@ -42,16 +42,17 @@ class PersonFile:
         self._path = path
         self._unix_s = unix_s
         self.person = PersonGait(baseline_strides=baseline_strides, half_life_s=half_life_s)
-        if path.exists():
-            self._restore()
-        self._saved_s = unix_s()
+        self._restore()
+        self._saved_s = self._newest_s = unix_s()
         self._complained = False
 
     def _restore(self) -> None:
         try:
             stored = json.loads(self._path.read_text(encoding="utf-8"))
             self.person.restore(stored["person"], age_s=self._unix_s() - float(stored["unix_s"]))
-        except (OSError, ValueError, KeyError, TypeError, ContractError) as error:
+        except FileNotFoundError:
+            return  # a new wearer
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, ContractError) as error:
             raise ConfigError(
                 f"what is known of the wearer cannot be read: {error}",
                 source=str(self._path),
@@ -64,13 +65,20 @@ class PersonFile:
         Args:
             strides: what was just taken in; none when the stream ends.
         """
-        if not strides or self._unix_s() - self._saved_s >= SAVE_EVERY_S:
+        now_s = self._unix_s()
+        if strides:
+            self._newest_s = now_s
+        age_s = now_s - self._saved_s
+        if not strides or not 0.0 <= age_s < SAVE_EVERY_S:  # below 0: the clock was set back
             self.save()
 
     def save(self) -> None:
-        """Write the file whole; a disk that refuses is told once and tried again later."""
+        """Write the file whole; a disk that refuses is told once and tried again later.
+
+        The time in it is that of the newest stride: strides age on while the wearer sits.
+        """
         self._saved_s = self._unix_s()
-        document = {"unix_s": self._saved_s, "person": self.person.as_dict()}
+        document = {"unix_s": self._newest_s, "person": self.person.as_dict()}
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self._path, json.dumps(document, allow_nan=False) + "\n")

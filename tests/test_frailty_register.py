@@ -72,11 +72,12 @@ def test_fit_export_evaluate_in_a_row(bundle_path: Path, register: Path, tmp_pat
     assert manifest.conditioning.parameters == recipe.experiment.options.parameters
     assert manifest.conditioning.min_strides == 20
     graph = manifest.graphs[0]
-    assert [(t.name, t.shape) for t in graph.inputs] == [("gait", (1, 16))]
+    assert [(t.name, t.shape) for t in graph.inputs] == [("gait", (1, 8))]
     assert {t.name: t.shape for t in graph.outputs} == {
         "logits": (1, 3),
         "probabilities": (1, 3),
-        "contributions": (1, 16, 3),
+        "contributions": (1, 8, 3),
+        "familiar": (1, 8),
     }
     assert all(parity.passed for parity in replay_golden(bundle))
     assert {metric.split[:11] for metric in manifest.metrics} == {"out of fold"}
@@ -105,7 +106,7 @@ def test_fit_export_evaluate_in_a_row(bundle_path: Path, register: Path, tmp_pat
 def test_strangers_are_not_said_to_be_learnt_from(bundle_path: Path, tmp_path: Path):
     """Other people, some of the same name, with blanks and a row that nobody can class."""
     rows = crowd((5, 5, 5), seed=99)
-    rows[0][TITLES.index("Load - Avg. (%)")] = "-"
+    rows[0][TITLES.index("Stride time - STD (s)")] = "-"
     for one in rows:
         one[31:34] = [""] * 3
         one[16:19] = [""] * 3
@@ -142,7 +143,7 @@ def test_onnx_equals_torch_also_where_values_are_unknown(bundle_path: Path, fold
     temperature = load_bundle(bundle_path).manifest.calibration.temperature
     module = ExplainedGait(model.eval(), temperature)
     rng = np.random.default_rng(8)
-    gait = centres(model)[0] * rng.normal(1.0, 0.5, (60, 16)).astype(np.float32)
+    gait = centres(model)[0] * rng.normal(1.0, 0.5, (60, 8)).astype(np.float32)
     gait[rng.random(gait.shape) < 0.3] = np.nan
     gait[0, 3], gait[1, 4], gait[2] = np.inf, -np.inf, np.nan
     session = onnxruntime.InferenceSession(str(bundle_path / "model.onnx"))

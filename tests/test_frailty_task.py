@@ -6,12 +6,13 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from edge_app.contracts import AbstainReason, Chunk, Prediction, StreamInfo
-from edge_app.errors import ConfigError
+from edge_app.errors import ConfigError, SourceError
 from edge_app.gait_record import write_gait
 from edge_app.gait_report import draw, read_report
 from edge_app.inference.bundle import load_bundle
@@ -233,3 +234,171 @@ def test_the_record_holds_every_stride_and_the_report_shows_them(tmp_path: Path)
     assert all(math.isfinite(value) for value in values)
     picture = draw(report, tmp_path)
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_lies_between_two_walks_is_no_walking(tmp_path: Path) -> None:
+    task = task_of(tmp_path)
+    first_s = dict(through(task, walk(1.0, 20.0))[-1].evidence)["walking_s"]
+    task.adopt(FOOT)  # the link was lost for an hour
+    both_s = dict(through(task, walk(1.0, 20.0), start_s=3600.0)[-1].evidence)["walking_s"]
+    assert 0.0 < first_s < both_s < 40.0
+
+
+def test_bouts_keep_their_own_numbers_over_a_long_gap_and_a_restart(tmp_path: Path) -> None:
+    strides: list[Stride] = []
+    task = task_of(tmp_path)
+    task.on_strides = strides.extend
+    for begin, start_s in enumerate((0.0, 600.0, 1200.0)):
+        through(task, walk(1.0, 20.0, seed=1 + begin), start_s=start_s)
+        task.forget() if begin == 0 else task.adopt(FOOT)
+    first_ends = [s.next_heel_strike_s for s in strides]
+    by_time = {s.bout: int(end // 600.0) for s, end in zip(strides, first_ends, strict=True)}
+    assert all(by_time[s.bout] == s.next_heel_strike_s // 600.0 for s in strides)
+    assert set(by_time.values()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("clock", [0.985, 1.015])
+@pytest.mark.parametrize("rate_hz", [100.0, 200.0])
+def test_a_sensor_clock_that_is_fast_or_slow_costs_no_stride(
+    tmp_path: Path, rate_hz: float, clock: float
+) -> None:
+    info = dataclasses.replace(FOOT, rate_hz=rate_hz)
+    samples, _ = simulate_walk(walker(1.1), duration_s=60.0, rate_hz=rate_hz, seed=1)
+
+    def measured(clock: float) -> PersonGait:
+        task = FrailtyTask(load_bundle(bundle), info)
+        windower = build_windower(fit_stream(task._bundle.manifest, info), info)
+        times_s = np.arange(len(samples), dtype=np.float64) * clock / rate_hz
+        for window in windower.push(Chunk(times_s, samples)):
+            task.push(window)
+        task.finish()
+        return task.person
+
+    bundle = write_bundle(tmp_path, "strides", min_evidence_s=30.0)
+    right, off = measured(1.0), measured(clock)
+    assert off.weight == pytest.approx(right.weight, abs=2.0)
+    expected_s = clock * right.strides.mean("stride_time_s")
+    assert off.strides.mean("stride_time_s") == pytest.approx(expected_s, rel=0.002)
+
+
+@pytest.mark.parametrize("axis", range(6))
+def test_a_mirrored_axis_gets_no_label_even_after_a_restart(tmp_path: Path, axis: int) -> None:
+    samples = walk(1.1, 60.0)
+    samples[:, axis] *= -1.0
+    task = task_of(tmp_path)
+    said = through(task, samples)
+    assert not [p for p in said if p.label is not None]
+    assert said[-1].abstained is AbstainReason.SENSOR
+    task.adopt(FOOT)
+    stood = through(task, standing(5.0), start_s=200.0)
+    assert {p.abstained for p in stood} == {AbstainReason.INSUFFICIENT_WALKING}
+
+
+@pytest.mark.parametrize("axis", range(6))
+def test_strides_with_an_axis_that_hangs_are_not_kept(tmp_path: Path, axis: int) -> None:
+    samples = walk(1.1, 60.0)
+    samples[:, axis] = 0.0
+    task = task_of(tmp_path)
+    walked = through(task, samples)
+    stood = through(task, standing(5.0), start_s=100.0)
+    assert not [p for p in walked + stood if p.label is not None]
+    assert AbstainReason.SENSOR in {p.abstained for p in walked}
+    assert task.person.weight == 0.0
+
+
+def damaged(document: dict[str, Any], path: str, value: object) -> str:
+    *folders, last = path.split(".")
+    place = document
+    for name in folders:
+        place = place[name]
+    place[last] = value
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("person.strides.n_accepted", math.inf),
+        ("person.strides.rejected", {"turn": math.inf}),
+        ("person.strides.n_strides", 3),
+        ("person.strides.n_accepted", 5),
+        ("person.strides.moments.weight", 1e300),
+        ("person", None),
+    ],
+)
+def test_a_file_of_the_wearer_that_contradicts_itself_is_refused(
+    tmp_path: Path, place: str, value: object
+) -> None:
+    path = tmp_path / "bed1.json"
+    kept = PersonFile(path, baseline_strides=20, half_life_s=None)
+    through(task_of(tmp_path / "a", kept.person), walk(1.2, 60.0))
+    kept.save()
+    path.write_text(damaged(json.loads(path.read_text("utf-8")), place, value), "utf-8")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        PersonFile(path, baseline_strides=20, half_life_s=None)
+
+
+def test_a_name_too_long_and_a_file_too_deep_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "deep.json").write_text("[" * 200_000, encoding="utf-8")
+    for path in (tmp_path / "deep.json", tmp_path / ("a" * 300)):
+        with pytest.raises(ConfigError, match="cannot be read"):
+            PersonFile(path, baseline_strides=20, half_life_s=None)
+
+
+def test_a_clock_that_is_set_back_does_not_stop_the_saving(tmp_path: Path) -> None:
+    strides: list[Stride] = []
+    task = task_of(tmp_path / "a")
+    task.on_strides = strides.extend
+    through(task, walk(1.2, 30.0))
+    now_s = [1e9]
+    path = tmp_path / "bed1.json"
+    kept = PersonFile(path, baseline_strides=20, half_life_s=None, unix_s=lambda: now_s[0])
+    now_s[0] -= 86_400.0
+    kept.heard(strides[:1])
+    assert path.exists()
+    path.unlink()
+    now_s[0] += 30.0
+    kept.heard(strides[1:2])
+    assert not path.exists()
+    now_s[0] += 31.0
+    kept.heard(strides[2:3])
+    assert path.exists()
+
+
+def test_strides_fade_also_while_the_wearer_sits(tmp_path: Path) -> None:
+    day_s = 86_400.0
+    now_s = [0.0]
+    path = tmp_path / "bed1.json"
+    kept = PersonFile(path, baseline_strides=20, half_life_s=day_s, unix_s=lambda: now_s[0])
+    task = task_of(tmp_path / "a", kept.person)
+    task.on_strides = kept.heard
+    through(task, walk(1.2, 60.0))
+    full = kept.person.weight
+    now_s[0] = 2 * day_s
+    task.finish()  # two days of sitting later
+    again = PersonFile(path, baseline_strides=20, half_life_s=day_s, unix_s=lambda: now_s[0])
+    assert again.person.weight == pytest.approx(full / 4, rel=0.01)
+
+
+def test_a_baseline_made_by_another_setting_stays_the_first_strides(tmp_path: Path) -> None:
+    path = tmp_path / "bed1.json"
+    kept = PersonFile(path, baseline_strides=20, half_life_s=None)
+    through(task_of(tmp_path / "a", kept.person), walk(1.2, 60.0))
+    kept.save()
+    again = PersonFile(path, baseline_strides=50, half_life_s=None)
+    before_m = again.person.baseline.mean("stride_length_m")
+    through(task_of(tmp_path / "b", again.person), walk(0.8, 60.0, seed=2))
+    assert again.person.baseline.n_accepted == 20
+    assert again.person.baseline.mean("stride_length_m") == before_m
+
+
+@pytest.mark.parametrize("key", ["recording", "walking_s", "bouts", "answer", "contributions"])
+def test_a_summary_that_lacks_something_is_no_report(tmp_path: Path, key: str) -> None:
+    task = task_of(tmp_path)
+    said = through(task, walk(0.7, 60.0))
+    write_gait(tmp_path, "simulated walk", task, [], said[-1])
+    document = json.loads((tmp_path / "gait.json").read_text(encoding="utf-8"))
+    del document[key]
+    (tmp_path / "gait.json").write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(SourceError, match="no gait to report on"):
+        read_report(tmp_path)

@@ -88,7 +88,8 @@ def test_contributions_sum_to_the_logits_and_say_nothing_of_the_unknown():
     model, table = learnt()
     table[3, 2] = np.nan
     with torch.no_grad():
-        logits, probabilities, terms = ExplainedGait(model, 2.0)(torch.from_numpy(table).float())
+        shipped = ExplainedGait(model, 2.0)
+        logits, probabilities, terms, _ = shipped(torch.from_numpy(table).float())
     assert np.allclose(terms.sum(dim=1), logits, atol=1e-6)
     assert np.allclose(terms.sum(dim=2), 0.0, atol=1e-5)
     assert not terms[3, 2].any()
@@ -99,9 +100,22 @@ def test_contributions_sum_to_the_logits_and_say_nothing_of_the_unknown():
 def test_nothing_known_is_no_opinion():
     model, _ = learnt()
     with torch.no_grad():
-        _, probabilities, terms = ExplainedGait(model, 2.0)(torch.full((1, 4), float("nan")))
+        shipped = ExplainedGait(model, 2.0)
+        _, probabilities, terms, familiar = shipped(torch.full((1, 4), float("nan")))
     assert np.allclose(probabilities, 1 / 3)
     assert not terms.any()
+    assert not familiar.any()
+
+
+def test_what_nobody_had_is_not_familiar():
+    model, table = learnt()
+    beyond = table.copy()
+    beyond[0] = table.max(axis=0) * 1.01
+    beyond[1] = table.min(axis=0) - 0.01 * np.abs(table.min(axis=0))
+    with torch.no_grad():
+        familiar = model.familiar(torch.from_numpy(beyond).float()).numpy()
+    assert not familiar[:2].any()
+    assert familiar[2:].mean() > 0.95  # float32 may put an extreme itself just outside
 
 
 def test_an_absurd_value_weighs_less_than_a_telling_one():

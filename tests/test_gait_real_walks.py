@@ -16,6 +16,7 @@ from edge_app.preprocess.gait.analyser import GaitAnalyser
 from edge_app.preprocess.gait.signal_fault import SignalFault
 from trainer.datasets.imu_walks import Imu, Trial, read_imu, read_trials
 from trainer.evaluate_strides import evaluate_strides, in_bouts, match_events
+from trainer.strides_table import strides_table
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +141,10 @@ def test_pairs_are_one_to_one_and_nearest_first():
     assert match_events([1.0], [], 0.2) == []
 
 
+NAMES = "PacketCounter\tAcc_X\tAcc_Y\tAcc_Z\tGyr_X\tGyr_Y\tGyr_Z\n"
+ROWS = "".join("\t".join([f"{slot}.0", *["1.5"] * 6]) + "\n" for slot in range(21))
+
+
 @pytest.fixture
 def written(tmp_path) -> Path:
     """A made-up walk of 20 rows with a lost packet, in the layout of the real ones."""
@@ -179,12 +184,27 @@ def test_a_foot_may_be_missing_and_height_unknown(written):
         ("3-1.json", '{"RightFootEvents": [[2, 5]], "UTurnBoundaries": [1]}'),
         ("3-1_rf.txt", "something else\n"),
         ("3-1_rf.txt", "Acquisition frequency: 100 Hz\nPacketCounter\n"),
+        ("3-1_rf.txt", f"Acquisition frequency: 20 Hz\n{NAMES}{ROWS}"),
+        ("3-1_rf.txt", f"Acquisition frequency: 1.0.0 Hz\n{NAMES}{ROWS}"),
     ],
 )
 def test_damaged_files_are_refused(written, file, text):
     (written / file).write_text(text)
     with pytest.raises(DatasetError, match=file):
         read_trials(written)
+
+
+def test_a_walk_without_a_labelled_step_leaves_its_scores_unknown(written):
+    labels = {"UTurnBoundaries": [9, 12], "LeftFootEvents": [], "RightFootEvents": []}
+    (written / "3-1.json").write_text(json.dumps(labels))
+    for name in ("lf", "rf", "lb"):
+        text = f"Acquisition frequency: 100 Hz\n{NAMES}{ROWS}"
+        (written / f"3-1_{name}.txt").write_text(text)
+    report = evaluate_strides(written)
+    assert report["f1"] is None
+    assert report["lower_back_cadence"]["windows"] == 0
+    json.dumps(report, allow_nan=False)
+    assert strides_table(report).row_count > 0
 
 
 def test_a_folder_without_walks_is_refused(tmp_path, written):

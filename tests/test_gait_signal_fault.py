@@ -74,3 +74,20 @@ def test_fault_passes_when_the_signal_is_well_again(samples):
     assert analyser.fault is SignalFault.DEAD
     analyser.push(times_s[400:600], samples[400:600])
     assert analyser.fault is None
+
+
+def test_a_leg_that_dangles_is_no_mirrored_axis():
+    """Its turning points look like rests, but the force there does not point up."""
+    times_s = np.arange(6000) / RATE_HZ
+    angle = np.radians(40.0) * np.sin(2.0 * np.pi * 0.5 * times_s)
+    sin, cos, zero = np.sin(angle), np.cos(angle), np.zeros_like(angle)
+    position = 0.45 * np.column_stack([-sin, zero, -cos])  # below the knee, x forward, z up
+    force = np.gradient(np.gradient(position, times_s, axis=0), times_s, axis=0)
+    x, z = force[:, 0], force[:, 2] + 9.81
+    seen = np.column_stack([cos * x - sin * z, zero, sin * x + cos * z])
+    rate = np.column_stack([zero, np.gradient(angle, times_s), zero])
+    noise = 0.02 * np.random.default_rng(1).standard_normal((6000, 6))
+    analyser = GaitAnalyser(RATE_HZ)
+    analyser.push(times_s, (np.hstack([seen, rate]) + noise).astype(np.float32))
+    assert analyser.fault is None
+    assert analyser.finish() == []

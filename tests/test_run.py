@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_app.check import check_device
 from edge_app.config import load_config
 from edge_app.errors import ConfigError, SinkError
 from edge_app.health import StreamHealth
@@ -445,3 +446,12 @@ def test_a_wearer_is_kept_for_gait_parameters_only(tmp_path: Path) -> None:
     config.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match="gait parameters"):
         run_device(load_config(config))
+
+
+def test_check_tells_a_damaged_file_of_the_wearer(tmp_path: Path) -> None:
+    config = wear(tmp_path)
+    wearer = [f for f in check_device(config) if f.subject.endswith("wearer")]
+    assert [f.passed for f in wearer] == [True]
+    (tmp_path / "state" / "bed.json").write_text("half of it", encoding="utf-8")
+    wearer = [f for f in check_device(config) if f.subject.endswith("wearer")]
+    assert [f.passed for f in wearer] == [False]

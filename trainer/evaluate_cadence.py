@@ -22,7 +22,7 @@ def evaluate_cadence(trials: Sequence[Trial]) -> dict[str, Any]:
     """Compare windows of straight walking by the labels, and count answers while people stand.
 
     Args:
-        trials: those without a lower-back sensor or without both feet are passed over.
+        trials: those without a lower-back sensor or without steps of both feet are passed over.
 
     Returns:
         Plain values for JSON: windows, answered share, median absolute and share of errors within
@@ -32,6 +32,8 @@ def evaluate_cadence(trials: Sequence[Trial]) -> dict[str, Any]:
     n_walking = n_standing = n_wrong = 0
     for trial in trials:
         if trial.lower_back is None or len(trial.feet) < 2:
+            continue
+        if not all(len(foot.swings_s) for foot in trial.feet):
             continue
         strikes_s = np.sort(np.concatenate([foot.swings_s[:, 1] for foot in trial.feet]))
         first_s = min(float(foot.swings_s[0, 0]) for foot in trial.feet)

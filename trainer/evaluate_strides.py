@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -165,7 +164,7 @@ def _moments(walk: _Walk, event: str) -> tuple[list[float], list[float]]:
 
 def _detection(
     walks: list[_Walk], event: str, part: str, tolerance_s: float
-) -> dict[str, float | int]:
+) -> dict[str, float | int | None]:
     hits = missed = false = 0
     for walk in walks:
         found_s, labelled_s = _moments(walk, event)
@@ -185,9 +184,9 @@ def _detection(
         "hits": hits,
         "missed": missed,
         "false": false,
-        "precision": hits / (hits + false) if hits + false else math.nan,
-        "recall": hits / (hits + missed) if hits + missed else math.nan,
-        "f1": 2 * hits / (2 * hits + missed + false) if hits + missed + false else math.nan,
+        "precision": hits / (hits + false) if hits + false else None,
+        "recall": hits / (hits + missed) if hits + missed else None,
+        "f1": 2 * hits / (2 * hits + missed + false) if hits + missed + false else None,
     }
 
 

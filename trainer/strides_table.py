@@ -12,6 +12,9 @@ def strides_table(figures: dict[str, Any]) -> Table:
 
     Args:
         figures: as it returned them.
+
+    Returns:
+        The table, ready to be printed.
     """
     table = Table(title=f"strides of {figures['people']} people, {figures['feet']} recordings")
     heads = ("", "swings", "F1", "F1 walking", "F1 straight", "stride time, ms", "length gain")
@@ -27,9 +30,9 @@ def strides_table(figures: dict[str, Any]) -> Table:
         table.add_row(
             name,
             str(found["all"]["hits"] + found["all"]["missed"]),
-            *(f"{found[scope]['f1']:.3f}" for scope in ("all", "walking", "straight")),
+            *(_known(found[scope]["f1"]) for scope in ("all", "walking", "straight")),
             "-" if time_s is None else f"{1000.0 * time_s:.1f}",
-            "-" if gain is None else f"{gain:.3f}",
+            _known(gain),
         )
     caption = (
         "Toe-offs within 0.2 s of the labels. Stride time: median absolute error, toe-off to "
@@ -43,3 +46,7 @@ def strides_table(figures: dict[str, Any]) -> Table:
         )
     table.caption = caption
     return table
+
+
+def _known(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -65,6 +65,7 @@ class FrailtyTask:
         self._probabilities: Float64Array | None = None
         self._told: SignalFault | None = None
         self._next_bout = 0
+        self._end_s: float | None = None  # of the window before; None: this one follows none
         self.adopt(info)
 
     def push(self, window: Window) -> list[Prediction]:
@@ -102,7 +103,7 @@ class FrailtyTask:
         """Go on with the sensor opened anew: the same person, so what is known of them stays."""
         self._info = info
         self._analyser = GaitAnalyser(info.rate_hz, first_bout=self._next_bout)
-        self._end_s: float | None = None
+        self._end_s = None
         self._hysteresis.reset()
 
     def contributions(self) -> dict[str, dict[str, float]]:

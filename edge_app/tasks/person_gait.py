@@ -37,8 +37,9 @@ class PersonGait:
     def add(self, strides: Sequence[Stride]) -> None:
         """Take strides, oldest first, accepted or not."""
         for stride in strides:
+            first = self.baseline.n_strides == self.strides.n_strides
             self.strides.add(stride)
-            if self.baseline.n_accepted < self._baseline_strides:
+            if first and self.baseline.n_accepted < self._baseline_strides:
                 self.baseline.add(stride)
 
     @property
@@ -72,9 +73,11 @@ class PersonGait:
     def changes(self) -> dict[str, float]:
         """Return the mean now less the mean of the baseline, by parameter.
 
-        Empty until the baseline is whole and as many strides came after it.
+        Empty until the baseline is whole and as many strides came after it. A baseline that an
+        earlier run made of fewer or more strides stays what it is.
         """
-        if self.strides.n_accepted < 2 * self._baseline_strides:
+        n_baseline = max(self._baseline_strides, self.baseline.n_accepted)
+        if self.strides.n_accepted < 2 * n_baseline:
             return {}
         return {
             name: self.strides.mean(name) - self.baseline.mean(name) for name in SHOWN_PARAMETERS

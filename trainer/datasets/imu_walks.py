@@ -24,7 +24,8 @@ Side = Literal["left", "right"]
 SIDES: tuple[Side, ...] = ("left", "right")
 _FILES = {"left": "lf", "right": "rf"}
 _EVENTS = {"left": "LeftFootEvents", "right": "RightFootEvents"}
-_RATE = re.compile(r"Acquisition frequency:\s*([\d.]+)\s*Hz")
+_RATE = re.compile(r"Acquisition frequency:\s*(\d+(?:\.\d+)?)\s*Hz")
+_RATE_RANGE_HZ = (50.0, 400.0)
 _COLUMNS = ("PacketCounter", "Acc_X", "Acc_Y", "Acc_Z", "Gyr_X", "Gyr_Y", "Gyr_Z")
 WALK_M = 10.0
 """The course: there, turn, and back."""
@@ -165,8 +166,10 @@ def read_imu(path: Path) -> Imu:
     except (OSError, ValueError) as error:
         raise _refusal(path, f"cannot be read: {error}") from error
     counter, rate_hz = table[:, 0], float(rate[1])
-    if len(table) < 2 or not rate_hz > 0.0 or not (np.diff(counter) > 0.0).all():
-        raise _refusal(path, "has no rows, no rate, or a packet counter that does not rise")
+    if not _RATE_RANGE_HZ[0] <= rate_hz <= _RATE_RANGE_HZ[1]:
+        raise _refusal(path, "no rate for feet", "50 to 400 Hz", f"{rate_hz:g} Hz")
+    if len(table) < 2 or not (np.diff(counter) > 0.0).all():
+        raise _refusal(path, "has no rows, or a packet counter that does not rise")
     return Imu(rate_hz, counter / rate_hz, table[:, 1:].astype(np.float32))
 
 

@@ -250,7 +250,7 @@ class FrailtyRegisterExperiment(Experiment):
                 role="model",
                 module=ExplainedGait(model, temperature),
                 inputs={"gait": centres(model)},
-                outputs=("logits", "probabilities", "contributions"),
+                outputs=("logits", "probabilities", "contributions", "familiar"),
             ),
         )
 

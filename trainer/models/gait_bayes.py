@@ -13,6 +13,8 @@ towards the common one, since 21 people are few; classes weigh alike, whatever t
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -40,6 +42,8 @@ class GaitBayes(nn.Module):
         self.register_buffer("floor", torch.ones(n))
         self.register_buffer("centre", torch.zeros(n_classes, n))
         self.register_buffer("scale", torch.ones(n_classes, n))
+        self.register_buffer("lowest", torch.full((n,), -math.inf))
+        self.register_buffer("highest", torch.full((n,), math.inf))
 
     def forward(self, gait: Tensor) -> Tensor:
         """Return (n, n_classes) logits."""
@@ -58,6 +62,11 @@ class GaitBayes(nn.Module):
         terms = -half * torch.log1p(z * z / DEGREES_OF_FREEDOM) - torch.log(scale)
         centred = (terms - terms.mean(dim=1, keepdim=True)).transpose(1, 2)
         return torch.where(unknown[:, :, None], torch.zeros_like(centred), centred)
+
+    def familiar(self, gait: Tensor) -> Tensor:
+        """Return (n, n_parameters) float: 1 where somebody learnt from was as low, and as high."""
+        inside = (gait >= self.get_buffer("lowest")) & (gait <= self.get_buffer("highest"))
+        return inside.float()  # a comparison with NaN is false: what is unknown is not familiar
 
     def _transformed(self, gait: Tensor) -> Tensor:
         positive = torch.maximum(gait, self.get_buffer("floor"))
@@ -89,10 +98,12 @@ class GaitBayes(nn.Module):
         scale = np.exp((1.0 - shrinkage) * np.log(own) + shrinkage * np.log(common))
         self.get_buffer("centre").copy_(torch.from_numpy(centre))
         self.get_buffer("scale").copy_(torch.from_numpy(scale))
+        self.get_buffer("lowest").copy_(torch.from_numpy(gait.min(axis=0)))
+        self.get_buffer("highest").copy_(torch.from_numpy(gait.max(axis=0)))
 
 
 class ExplainedGait(nn.Module):
-    """The shipped graph: ``(logits, probabilities, contributions)``.
+    """The shipped graph: ``(logits, probabilities, contributions, familiar)``.
 
     Args:
         model: the classifier.
@@ -104,11 +115,14 @@ class ExplainedGait(nn.Module):
         self.model = model
         self.temperature = temperature
 
-    def forward(self, gait: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits, softmax(logits / temperature), and the terms that sum to the logits."""
+    def forward(self, gait: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return logits, softmax(logits / temperature), the terms that sum to the logits, and 1
+        for each value within the range that was learnt from.
+        """
         contributions = self.model.contributions(gait)
         logits = contributions.sum(dim=1)
-        return logits, torch.softmax(logits / self.temperature, dim=-1), contributions
+        probabilities = torch.softmax(logits / self.temperature, dim=-1)
+        return logits, probabilities, contributions, self.model.familiar(gait)
 
 
 def centres(model: GaitBayes) -> npt.NDArray[np.float32]:

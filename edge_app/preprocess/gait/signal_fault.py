@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 
 from edge_app.contracts import Array, Float32Array, Float64Array
-from edge_app.preprocess.gait.strapdown import integrate
+from edge_app.preprocess.gait.strapdown import integrate, unit
 
 
 class SignalFault(str, Enum):
@@ -124,6 +124,9 @@ LOOK_AGAIN = 4
 """Once it is clear, every fourth move is enough."""
 MEMORY = 0.95
 CLEARLY = 0.5
+EXPLAINED_DEG = 15.0
+"""The better of two must also carry gravity from rest to rest: it does to 6 degrees on real walks;
+at the ends of a dangling leg's swing, which look like rests, nothing does."""
 LEAST_TURN_RADPS = 2.0
 
 
@@ -164,10 +167,14 @@ class FrameCheck:
         acc, gyr = move[:, :3], move[:, 3:]
         if np.abs(gyr).max() < LEAST_TURN_RADPS:
             return
-        plain = integrate(acc, gyr, period_s, up_start, up_end).drift_mps
-        mirrored = np.array(
-            [integrate(acc, gyr * signs, period_s, up_start, up_end).drift_mps for signs in MIRRORS]
-        )
+        drift_mps, explained = np.empty(1 + len(MIRRORS)), np.empty(1 + len(MIRRORS), np.bool_)
+        for i, signs in enumerate((np.ones(3), *MIRRORS)):
+            way = integrate(acc, gyr * signs, period_s, up_start, up_end)
+            start, end = way.rotation[0] @ unit(up_start), way.rotation[-1] @ unit(up_end)
+            drift_mps[i] = way.drift_mps
+            explained[i] = start @ end >= np.cos(np.radians(EXPLAINED_DEG))
+        plain, mirrored = drift_mps[0], drift_mps[1:]
         clear = np.minimum(plain, mirrored) <= CLEARLY * np.maximum(plain, mirrored)
+        clear &= np.where(mirrored < plain, explained[1:], explained[0])
         self._votes[clear] = MEMORY * self._votes[clear] + 1.0
         self._mirrored[clear] = MEMORY * self._mirrored[clear] + (mirrored < plain)[clear]

@@ -188,11 +188,15 @@ class GaitStatistics:
             new.rejected = Counter(
                 {StrideFault(key).value: int(count) for key, count in values["rejected"].items()}
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise refusal(f"{type(error).__name__}: {error}") from error
         counts = (new.n_accepted, new.n_strides, new.n_bouts, *new.rejected.values())
         if min(counts) < 0 or not (math.isfinite(new.walking_s) and new.walking_s >= 0.0):
             raise refusal("a negative count or time")
+        if new.n_strides != new.n_accepted + new.rejected.total():
+            raise refusal(f"{new.n_strides} strides, but other numbers accepted and rejected")
+        if new.weight > new.n_accepted * (1.0 + 1e-9):
+            raise refusal(f"a weight of {new.weight:g} for {new.n_accepted} accepted strides")
         return new
 
 
