@@ -139,14 +139,15 @@ class StreamRoad:
     Args:
         bundle: the model.
         face_detector: YuNet file, or None for OpenCV's own.
-        person_file: keeps what is known of the wearer's gait; None: nothing is kept.
+        open_person: opens the file that keeps the wearer's gait, when the stream first opens: a bad
+            file stops this stream, not the others; None: nothing is kept.
         task: made when the stream first opens; after a restart it is reset, not made anew, so
             that what is known about the person stays.
     """
 
     bundle: Bundle
     face_detector: Path | None = None
-    person_file: PersonFile | None = None
+    open_person: Callable[[], PersonFile | None] | None = None
     task: Task | None = None
 
     def prepare(self, info: StreamInfo) -> tuple[Windower, Task]:
@@ -157,7 +158,9 @@ class StreamRoad:
         """
         windower = build_windower(fit_stream(self.bundle.manifest, info), info)
         if self.task is None:
-            kept = self.person_file
+            kept = None if self.open_person is None else self.open_person()
+            if kept is not None:
+                kept.claim(simulated=info.simulated)
             person = None if kept is None else kept.person
             self.task = build_task(self.bundle, info, _detector(self.face_detector), person)
             if kept is not None and isinstance(self.task, FrailtyTask):
@@ -176,6 +179,7 @@ def open_person_file(config: StreamConfig, bundle: Bundle) -> PersonFile | None:
 
     Raises:
         ConfigError: the file is damaged, or the bundle does not read gait parameters.
+        SinkError: its folder cannot be written to.
     """
     given: PersonConfig | None = config.person
     if given is None:
@@ -206,12 +210,9 @@ def build_job(
         clock: the stream clock.
         emit: takes the predictions.
         on_open: told of every opening.
-
-    Raises:
-        ConfigError: what is kept of the wearer cannot be used.
     """
     health = StreamHealth(config.name)
-    road = StreamRoad(bundle, config.face_detector, open_person_file(config, bundle))
+    road = StreamRoad(bundle, config.face_detector, lambda: open_person_file(config, bundle))
     live = not isinstance(config.source, RecordingConfig)
 
     def pipeline() -> Pipeline:

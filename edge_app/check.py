@@ -155,7 +155,6 @@ def _check_detector(subject: str, path: Path | None) -> Finding:
 def _check_person(subject: str, config: StreamConfig, bundle: Bundle, path: Path) -> Finding:
     try:
         open_person_file(config, bundle)
-        make_writable_dir(path.parent)
     except EdgeAppError as error:
         return _failure(subject, error)
     return Finding(subject, True, f"{path} can be kept")

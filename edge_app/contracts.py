@@ -60,6 +60,7 @@ class AbstainReason(str, Enum):
     NOT_WALKING = "not_walking"
     INSUFFICIENT_WALKING = "insufficient_walking"
     SENSOR = "sensor"
+    UNFAMILIAR = "unfamiliar"
     LOW_CONFIDENCE = "low_confidence"
 
 

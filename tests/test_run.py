@@ -421,8 +421,9 @@ def test_a_wearer_s_file_that_is_damaged_stops_the_device_and_stays(tmp_path: Pa
     config = wear(tmp_path)
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "bed.json").write_text("half of it", encoding="utf-8")
-    with pytest.raises(ConfigError, match="wearer"):
-        run_device(load_config(config))
+    result = run_device(load_config(config))
+    assert result.exit_code == 2
+    assert "wearer" in result.health[0].last_error
     assert (tmp_path / "state" / "bed.json").read_text(encoding="utf-8") == "half of it"
 
 
@@ -444,8 +445,39 @@ def test_a_wearer_is_kept_for_gait_parameters_only(tmp_path: Path) -> None:
     write_bundle(tmp_path / "exports", "frailty")
     text = config.read_text(encoding="utf-8").replace("exports/strides", "exports/frailty")
     config.write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigError, match="gait parameters"):
-        run_device(load_config(config))
+    result = run_device(load_config(config))
+    assert result.exit_code == 2
+    assert "gait parameters" in result.health[0].last_error
+
+
+def test_a_bad_file_of_a_wearer_stops_no_other_stream(tmp_path: Path) -> None:
+    config = wear(tmp_path)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "bed.json").write_text("half of it", encoding="utf-8")
+    other = """  - name: other
+    bundle: exports/strides
+    source: {kind: recording, path: walk.csv, speed: null, unit: m/s^2}
+sinks:"""
+    text = config.read_text(encoding="utf-8").replace("sinks:", other)
+    config.write_text(text, encoding="utf-8")
+    result = run_device(load_config(config))
+    states = {health.stream: health.state for health in result.health}
+    assert states == {"foot": "failed", "other": "ended"}
+    assert {row["stream"] for row in written(tmp_path)} == {"other"}
+
+
+def test_simulated_strides_never_enter_a_real_wearer_s_file(tmp_path: Path) -> None:
+    assert run_device(load_config(wear(tmp_path))).exit_code == 0  # a recording counts as real
+    kept = (tmp_path / "state" / "bed.json").read_bytes()
+    config = wear(tmp_path)
+    simulated = "source: {kind: simulated, sensor: imu}"
+    text = config.read_text(encoding="utf-8")
+    start, end = text.index("source:"), text.index("\n", text.index("source:"))
+    config.write_text(text[:start] + simulated + text[end:], encoding="utf-8")
+    result = run_device(load_config(config), duration_s=3.0)
+    assert result.exit_code == 2
+    assert "must not be mixed" in result.health[0].last_error
+    assert (tmp_path / "state" / "bed.json").read_bytes() == kept
 
 
 def test_check_tells_a_damaged_file_of_the_wearer(tmp_path: Path) -> None:

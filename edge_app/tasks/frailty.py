@@ -3,13 +3,15 @@
 Raw signal goes stride by stride into ``GaitAnalyser``; the accepted strides so far give means and
 standard deviations, which are what the model reads. Frailty does not change in minutes: the answer
 is the estimate so far and stands while the person sits or stands still. Nothing is answered from a
-signal that is not walking, nor below ``min_strides`` and ``min_evidence_s`` of walking.
+signal that is not walking, from parameters most of which nobody had whom the model learnt from,
+nor below ``min_strides`` and ``min_evidence_s`` of walking.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,6 +33,33 @@ _REASONS = {
     SignalFault.SATURATED: AbstainReason.CLIPPED,
 }
 """What is not listed here is a sensor that cannot be what the configuration says it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the model says of the person.
+
+    Args:
+        probabilities: (n_labels,).
+        contributions: (n_parameters, n_labels) to the logits; (0, n_labels) where it does not say.
+        unfamiliar: names of the values outside what was learnt from.
+        n_known: parameters that are known.
+    """
+
+    probabilities: Float64Array
+    contributions: Float64Array
+    unfamiliar: tuple[str, ...]
+    n_known: int
+
+    @property
+    def n_strange(self) -> int:
+        """How many values lie outside."""
+        return len(self.unfamiliar)
+
+    @property
+    def is_foreign(self) -> bool:
+        """True when most of what is known lies outside: the model has seen nobody like this."""
+        return 2 * self.n_strange > self.n_known
 
 
 class FrailtyTask:
@@ -62,8 +91,8 @@ class FrailtyTask:
             leave_probability=rolling.leave_probability,
             min_dwell_s=rolling.min_dwell_s,
         )
-        self._probabilities: Float64Array | None = None
-        self._told: SignalFault | None = None
+        self._answer: _Answer | None = None
+        self._told: set[SignalFault] = set()
         self._next_bout = 0
         self._end_s: float | None = None  # of the window before; None: this one follows none
         self.adopt(info)
@@ -82,9 +111,11 @@ class FrailtyTask:
             return self._say(window, None, reason)
         if not self._enough():
             return self._say(window, None, AbstainReason.INSUFFICIENT_WALKING)
-        if self._probabilities is None:
-            self._probabilities = self._ask()
-        label = self._hysteresis.update(window.end_s, self._probabilities)
+        if self._answer is None:
+            self._answer = self._ask()
+        if self._answer.is_foreign:
+            return self._say(window, None, AbstainReason.UNFAMILIAR)
+        label = self._hysteresis.update(window.end_s, self._answer.probabilities)
         return self._say(window, label, None if label else AbstainReason.LOW_CONFIDENCE)
 
     def finish(self) -> list[Prediction]:
@@ -107,17 +138,26 @@ class FrailtyTask:
         self._hysteresis.reset()
 
     def contributions(self) -> dict[str, dict[str, float]]:
-        """Return what each parameter added to each label's logit; empty below the least walking."""
-        if not self._enough() or "contributions" not in self._outputs():
-            return {}
-        added = self._run()["contributions"][0]
+        """Return what each parameter added to each label's log-odds, by parameter and label.
+
+        Empty below the least walking, and where the model does not say. Divided by the
+        temperature: the differences of their sums are those of the logarithms of the probabilities.
+        """
+        added = self._now().contributions
+        temperature = self._bundle.manifest.calibration.temperature
         return {
-            name: dict(zip(self._labels, map(float, row), strict=True))
-            for name, row in zip(self._conditioning.parameters, added, strict=True)
+            name: dict(zip(self._labels, (float(term) / temperature for term in row), strict=True))
+            for name, row in zip(self._conditioning.parameters, added, strict=False)
         }
 
-    def _outputs(self) -> tuple[str, ...]:
-        return tuple(tensor.name for tensor in self._bundle.manifest.graphs[-1].outputs)
+    def unfamiliar(self) -> tuple[str, ...]:
+        """Return the parameters whose values lie outside what the model has learnt from."""
+        return self._now().unfamiliar
+
+    def _now(self) -> _Answer:
+        if not self._enough():
+            return _Answer(np.empty(0), np.empty((0, len(self._labels))), (), 0)
+        return self._ask()
 
     def _stamps_s(self, window: Window) -> Float64Array:
         """Return (n,) stamps from where the window before ended to where this one does.
@@ -139,7 +179,7 @@ class FrailtyTask:
             return  # nothing measured in a mirror is kept of the person
         self._next_bout = strides[-1].bout + 1
         self.person.add(strides)
-        self._probabilities = None
+        self._answer = None
         if self.on_strides is not None:
             self.on_strides(strides)
 
@@ -150,34 +190,40 @@ class FrailtyTask:
             and person.walking_s >= self._min_evidence_s
         )
 
-    def _run(self) -> dict[str, np.ndarray]:
-        gait = self.person.values(self._conditioning.parameters)[None]
-        return self._bundle.runners["model"].run({"gait": gait})
-
-    def _ask(self) -> Float64Array:
-        return np.asarray(self._run()["probabilities"][0], np.float64)
+    def _ask(self) -> _Answer:
+        names = self._conditioning.parameters
+        gait = self.person.values(names)
+        outputs = self._bundle.runners["model"].run({"gait": gait[None]})
+        known = np.isfinite(gait)
+        familiar = outputs.get("familiar", known[None])[0] > 0.5
+        added = outputs.get("contributions", np.empty((1, 0, len(self._labels))))[0]
+        strange = tuple(name for name, odd in zip(names, known & ~familiar, strict=True) if odd)
+        probabilities = np.asarray(outputs["probabilities"][0], np.float64)
+        return _Answer(probabilities, np.asarray(added, np.float64), strange, int(known.sum()))
 
     def _told_fault(self, fault: SignalFault | None) -> AbstainReason | None:
-        """Return why there is no answer; tell the log what to do when the fault is a new one."""
+        """Return why there is no answer; tell the log once what to do."""
         if fault is None and self._analyser.fault is SignalFault.AXES:
             fault = SignalFault.AXES
-        if fault is not None and fault is not self._told:
+        if fault is not None and fault not in self._told:
             logger.warning("%s: %s", self._info.name, fault.advice)
-        self._told = fault
+            self._told.add(fault)
         return None if fault is None else _REASONS.get(fault, AbstainReason.SENSOR)
 
     def _say(
         self, window: Window, label: str | None, abstained: AbstainReason | None
     ) -> list[Prediction]:
         unsure = abstained in (None, AbstainReason.LOW_CONFIDENCE)
+        answer = self._answer
+        strange = () if answer is None else (("unfamiliar_parameters", float(answer.n_strange)),)
         said = settled(
             self._bundle,
             self._info,
             window,
             label=label,
-            probabilities=self._probabilities if unsure else None,
+            probabilities=None if answer is None or not unsure else answer.probabilities,
             quality=window.usable_fraction,
             abstained=abstained,
-            evidence=self.person.evidence(),
+            evidence=(*self.person.evidence(), *strange),
         )
         return [said]

@@ -116,9 +116,7 @@ class ExplainedGait(nn.Module):
         self.temperature = temperature
 
     def forward(self, gait: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return logits, softmax(logits / temperature), the terms that sum to the logits, and 1
-        for each value within the range that was learnt from.
-        """
+        """Return logits, probabilities, the terms that sum to the logits, and what is familiar."""
         contributions = self.model.contributions(gait)
         logits = contributions.sum(dim=1)
         probabilities = torch.softmax(logits / self.temperature, dim=-1)

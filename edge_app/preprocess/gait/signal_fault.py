@@ -39,9 +39,11 @@ _ADVICE = {
     SignalFault.DEAD: "the accelerometer sends nothing; restart the sensor",
     SignalFault.CONSTANT: "the same values again and again: the sensor hangs; restart it",
     SignalFault.NO_GYRO: "the gyroscope does not move; switch it on in the sensor's settings",
-    SignalFault.ACC_UNIT: "the acceleration is not in m/s^2; state its unit in the configuration",
-    SignalFault.GYR_UNIT: "the angular rate is not in rad/s; state its unit in the configuration",
-    SignalFault.SATURATED: "the signal is clipped; set the sensor to a larger range, 8 g or more",
+    SignalFault.ACC_UNIT: "the acceleration is not in m/s^2, or the sensor takes gravity out of it;"
+    " state its unit (--unit) or have it sent with gravity",
+    SignalFault.GYR_UNIT: "the angular rate is not in rad/s; state its unit (--gyr-unit)",
+    SignalFault.SATURATED: "the signal is clipped; set the sensor to larger ranges, 8 g and 2000"
+    " deg/s or more",
     SignalFault.AXES: "the axes are mirrored; turn the sign of one axis of the sensor",
 }
 
