@@ -208,7 +208,8 @@ def report(
 
     Example: edge-app report results
     """
-    from edge_app.gait_report import draw, lines, read_report
+    from edge_app.gait_picture import draw
+    from edge_app.gait_report import lines, read_report
 
     found = read_report(folder)
     table = Table("parameter", "unit", "mean", "SD", "strides")

@@ -93,10 +93,12 @@ def summary(
         "simulated": None if last is None else last.simulated,
         "strides": {"accepted": len(accepted), "rejected": dict(sorted(rejected.items()))},
         "walking_s": round(task.person.walking_s, 3),
+        "needed": task.least_walking,
         "parameters": _statistics(accepted),
         "bouts": [_bout(number, list(group)) for number, group in groupby(strides, _bout_of)],
         "answer": None if last is None else _answer(last),
         "contributions": task.contributions(),
+        "unfamiliar": list(task.unfamiliar()),
         "note": "Not a medical device. Foot clearance and path depend on the method; gait speed is"
         " part of the definition of frailty.",
     }

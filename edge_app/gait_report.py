@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_app.errors import ConfigError, SourceError
+from edge_app.errors import SourceError
 from edge_app.gait_record import STRIDES_FILE, SUMMARY_FILE
-from edge_app.sinks.files import writing_to
 from edge_app.tasks.person_gait import SHOWN_PARAMETERS
 
-PICTURE_FILE = "gait.png"
 ROWS = (
     ("stride_time_s", "stride time", "s", 1.0),
     ("cadence_strides_per_min", "cadence", "strides/min", 1.0),
@@ -31,7 +29,7 @@ ROWS = (
     ("path_3d_m", "way", "m", 1.0),
 )
 """Parameter, what people call it, unit shown, factor to it."""
-_PHASES = ("load_fraction", "foot_flat_fraction", "push_fraction", "swing_fraction")
+PHASES = ("load_fraction", "foot_flat_fraction", "push_fraction", "swing_fraction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,143 +108,70 @@ def _read_all(report: GaitReport) -> None:
     for name in SHOWN_PARAMETERS:
         report.column(name, accepted=True)
     summary = report.summary
-    for name in _PHASES:
-        _mean(summary, name)
+    for name in PHASES:
+        mean_of(summary, name)
     for value in ((summary["answer"] or {}).get("probabilities") or {}).values():
         float(value)
     for row in summary["contributions"].values():
-        _towards(row)
+        towards(row)
     str(summary["recording"])
 
 
-def _mean(summary: dict[str, Any], name: str) -> float | None:
+def mean_of(summary: dict[str, Any], name: str) -> float | None:
+    """Return a parameter's mean over the strides that count; None where there is none."""
     mean = summary["parameters"][name]["mean"]
     return None if mean is None else float(mean)
 
 
-def _towards(row: dict[str, float]) -> float:
+def towards(row: dict[str, float]) -> float:
     """Return what a parameter adds to the last label's logit beyond the first label's."""
     values = list(row.values())
     return float(values[-1]) - float(values[0])
-
-
-def draw(report: GaitReport, folder: Path) -> Path:
-    """Draw the walk as ``gait.png``.
-
-    Args:
-        report: what to draw.
-        folder: where the picture goes.
-
-    Returns:
-        The picture's path.
-
-    Raises:
-        ConfigError: matplotlib is not installed.
-        SinkError: the picture cannot be written.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ConfigError(
-            "pictures need matplotlib",
-            source="edge-app report",
-            next_step="Install it with: pip install 'bedside[report]'",
-        ) from error
-    figure = Figure(figsize=(11, 8), layout="constrained")
-    axes = figure.subplots(3, 2)
-    _over_time(axes[0, 0], report, "stride_time_s", "stride time, s")
-    _over_time(axes[0, 1], report, "stride_speed_mps", "stride speed, m/s")
-    _over_time(axes[1, 0], report, "stride_length_m", "stride length, m")
-    _phases(axes[1, 1], report)
-    _probabilities(axes[2, 0], report)
-    _contributions(axes[2, 1], report)
-    summary = report.summary
-    simulated = "SIMULATED, " if summary.get("simulated") else ""
-    figure.suptitle(
-        f"{simulated}{summary['recording']}: {summary['strides']['accepted']} strides count, "
-        f"{summary['walking_s']:.0f} s of walking. Not a medical device.",
-        fontsize="medium",
-    )
-    path = folder / PICTURE_FILE
-    with writing_to(path):
-        figure.savefig(path, dpi=110)
-    return path
-
-
-def _over_time(axes: Any, report: GaitReport, name: str, title: str) -> None:
-    times_s, values = report.column(name, accepted=True)
-    axes.plot(times_s, values, "o", markersize=4, label="counts")
-    times_s, values = report.column(name, accepted=False)
-    axes.plot(times_s, values, "x", color="0.6", markersize=5, label="left out: turn, start, stop")
-    axes.set(ylabel=title, xlabel="time, s", ylim=(0, None))
-    axes.grid(alpha=0.3)
-    if times_s:
-        axes.legend(fontsize="small", loc="lower right")
-
-
-def _phases(axes: Any, report: GaitReport) -> None:
-    means = {name: _mean(report.summary, name) for name in _PHASES}
-    known = {name: mean for name, mean in means.items() if mean is not None}
-    if len(known) < len(means):
-        _empty(axes, "phases: no stride counts yet")
-        return
-    left = 0.0
-    for name, mean in known.items():
-        title = name.removesuffix("_fraction").replace("_", " ")
-        axes.barh([0], [100 * mean], height=0.5, left=left, label=title)
-        axes.text(left + 50 * mean, 0, f"{100 * mean:.0f}", ha="center", va="center")
-        left += 100 * mean
-    axes.set(yticks=[], xlabel="% of the stride, from heel strike", ylim=(-0.5, 1.0))
-    axes.legend(fontsize="small", ncols=4, loc="upper center")
-
-
-def _probabilities(axes: Any, report: GaitReport) -> None:
-    answer = report.summary["answer"] or {}
-    probabilities = answer.get("probabilities") or {}
-    if not probabilities:
-        reason = (answer.get("abstained") or "no answer").replace("_", " ")
-        _empty(axes, f"frailty: {reason}")
-        return
-    axes.bar(list(probabilities), list(probabilities.values()), color="0.5")
-    label = answer.get("label") or "unsure"
-    axes.set(ylim=(0, 1), title=f"frailty of the person: {label}")
-    axes.set_ylabel("probability, were all classes as common")
-
-
-def _contributions(axes: Any, report: GaitReport) -> None:
-    added = report.summary["contributions"]
-    if not added:
-        _empty(axes, "what moved the answer: no answer yet")
-        return
-    towards = {name: _towards(row) for name, row in added.items()}
-    first, *_, last = next(iter(added.values()))
-    names = sorted(towards, key=lambda name: abs(towards[name]))
-    values = [towards[name] for name in names]
-    colours = ["tab:red" if value > 0 else "tab:blue" for value in values]
-    axes.barh(names, values, color=colours)
-    axes.axvline(0.0, color="0.3", linewidth=0.8)
-    axes.tick_params(axis="y", labelsize="x-small")
-    widest = max(map(abs, values)) or 1.0
-    axes.set_xlim(-1.1 * widest, 1.1 * widest)
-    axes.set(xlabel=f"towards {first}  |  towards {last} (logits)", title="what moved the answer")
-
-
-def _empty(axes: Any, text: str) -> None:
-    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
-    axes.set_axis_off()
 
 
 def lines(report: GaitReport) -> Sequence[str]:
     """Return what the table does not say, in sentences."""
     summary, answer = report.summary, report.summary["answer"] or {}
     rejected = sum(summary["strides"]["rejected"].values())
+    bouts = len(summary["bouts"])
     said = [
         f"{summary['strides']['accepted']} strides count, {rejected} do not; "
-        f"{summary['walking_s']:.0f} s of walking in {len(summary['bouts'])} bout(s)"
+        f"{summary['walking_s']:.0f} s of walking in {bouts} bout{'' if bouts == 1 else 's'}"
     ]
+    shares = ", ".join(
+        f"{label} {100 * float(p):.0f} %"
+        for label, p in (answer.get("probabilities") or {}).items()
+    )
     if answer.get("label"):
-        said.append(f"frailty of the person: {answer['label']}")
+        said.append(f"frailty of the person: {answer['label']} ({shares}, were all as common)")
     else:
-        reason = (answer.get("abstained") or "no answer").replace("_", " ")
-        said.append(f"frailty of the person: unknown, {reason}")
+        said.append(f"frailty of the person: unknown, {lacking(report)}")
+    if summary.get("unfamiliar"):
+        odd = ", ".join(plain_name(name) for name in summary["unfamiliar"])
+        said.append(f"outside everything the model has learnt from: {odd}")
+    said.append(
+        "Not a medical device: a hint, learnt from older people (see the model card), to be"
+        " confirmed by a clinician."
+    )
     return said
+
+
+def lacking(report: GaitReport) -> str:
+    """Return why there is no answer, in words."""
+    summary, answer = report.summary, report.summary["answer"] or {}
+    needed = summary.get("needed") or {}
+    if answer.get("abstained") == "insufficient_walking" and needed:
+        return (
+            f"{summary['strides']['accepted']} of {float(needed['strides']):.0f} strides, "
+            f"{float(summary['walking_s']):.0f} of {float(needed['walking_s']):.0f} s of walking"
+        )
+    return (answer.get("abstained") or "no answer").replace("_", " ")
+
+
+def plain_name(name: str) -> str:
+    """Return what people call a parameter's mean or spread, such as ``stride time, SD``."""
+    titles = {parameter: title for parameter, title, _, _ in ROWS}
+    for ending, what in (("_mean", ""), ("_sd", ", SD")):
+        if name.endswith(ending):
+            return titles.get(name.removesuffix(ending), name.removesuffix(ending)) + what
+    return name

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_app.build import StreamRoad, open_bundle
-from edge_app.contracts import Prediction, StreamInfo
+from edge_app.contracts import AbstainReason, Prediction, StreamInfo
 from edge_app.errors import ConfigError, EdgeAppError
 from edge_app.gait_record import write_gait
 from edge_app.health import StreamHealth
@@ -84,7 +84,7 @@ class ReplayResult:
         reasons: how often each reason was the final answer.
         assumptions: what the source had to assume.
         strides: of a foot, accepted or not.
-        last: the last answer that knew something; the last one where none did.
+        last: the last answer that knew something; else the last that says what is lacking.
     """
 
     path: Path
@@ -100,7 +100,7 @@ class ReplayResult:
 
     def count(self, prediction: Prediction) -> None:
         """Count a final answer."""
-        if prediction.probabilities or self.last is None or not self.last.probabilities:
+        if self.last is None or _says_more(prediction) >= _says_more(self.last):
             self.last = prediction
         self.recorded_s = max(self.recorded_s, prediction.time_s)
         if not prediction.final:
@@ -109,6 +109,12 @@ class ReplayResult:
             self.labels[prediction.label] += 1
         elif prediction.abstained is not None:
             self.reasons[prediction.abstained.value] += 1
+
+
+def _says_more(prediction: Prediction) -> int:
+    """Rank an answer: it knows something, it says what is lacking, or the signal was bad."""
+    lacking = (AbstainReason.INSUFFICIENT_WALKING, AbstainReason.UNFAMILIAR)
+    return 2 if prediction.probabilities else int(prediction.abstained in lacking)
 
 
 def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayResult:

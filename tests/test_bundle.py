@@ -199,3 +199,13 @@ def test_a_wrong_input_shape_is_an_inference_error(tmp_path: Path) -> None:
     bundle = load_bundle(write_bundle(tmp_path, "frailty"))
     with pytest.raises(InferenceError, match="the model failed"):
         bundle.runners["model"].run({"imu": np.zeros((1, 6, 199), np.float32)})
+
+
+def test_windows_of_strides_must_join(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path, "strides")
+    document = json.loads((folder / "manifest.json").read_text())
+    document["window"]["hop_samples"] = 50
+    (folder / "manifest.json").write_text(json.dumps(document))
+    seal(folder)
+    with pytest.raises(ManifestError, match="hop must equal"):
+        load_bundle(folder)

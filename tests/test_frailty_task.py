@@ -13,8 +13,9 @@ import pytest
 
 from edge_app.contracts import AbstainReason, Chunk, Prediction, StreamInfo
 from edge_app.errors import ConfigError, SourceError
+from edge_app.gait_picture import draw
 from edge_app.gait_record import write_gait
-from edge_app.gait_report import draw, read_report
+from edge_app.gait_report import read_report
 from edge_app.inference.bundle import load_bundle
 from edge_app.person_file import PersonFile
 from edge_app.preprocess.gait.stride import Stride
@@ -24,6 +25,7 @@ from edge_app.tasks.frailty import FrailtyTask
 from edge_app.tasks.person_gait import PersonGait
 from edge_app.tasks.protocol import build_windower, fit_stream
 from tests.bundles import write_bundle
+from tests.conftest import ROOT
 
 RATE_HZ = 100.0
 FOOT = StreamInfo(
@@ -402,3 +404,93 @@ def test_a_summary_that_lacks_something_is_no_report(tmp_path: Path, key: str) -
     (tmp_path / "gait.json").write_text(json.dumps(document), encoding="utf-8")
     with pytest.raises(SourceError, match="no gait to report on"):
         read_report(tmp_path)
+
+
+def made_up(n: int, **values: float) -> list[Stride]:
+    """Strides in a row that measure the same, but for a little."""
+    rng = np.random.default_rng(4)
+    like = {
+        "load_fraction": 0.1,
+        "foot_flat_fraction": 0.4,
+        "push_fraction": 0.2,
+        "swing_fraction": 0.3,
+        "path_2d_m": 1.1,
+        "path_3d_m": 1.1,
+        "clearance_m": 0.1,
+        "turn_deg": 0.0,
+    } | values
+    strides = []
+    for i in range(n):
+        at_s = i * values["stride_time_s"]
+        spread = {name: value * (1 + 0.02 * rng.standard_normal()) for name, value in like.items()}
+        strides.append(
+            Stride(
+                bout=0,
+                heel_strike_s=at_s,
+                foot_flat_start_s=at_s + 0.1,
+                foot_flat_end_s=at_s + 0.4,
+                toe_off_s=at_s + 0.7,
+                next_heel_strike_s=at_s + values["stride_time_s"],
+                end_s=at_s + values["stride_time_s"] + 0.1,
+                rejected=None,
+                **spread,
+            )
+        )
+    return strides
+
+
+@pytest.mark.parametrize(
+    ("values", "label_or_reason"),
+    [
+        (
+            {
+                "stride_time_s": 1.1,
+                "toe_off_angle_deg": -65.0,
+                "heel_strike_angle_deg": 20.0,
+                "stride_length_m": 1.2,
+            },
+            "robust",
+        ),
+        (
+            {
+                "stride_time_s": 4.5,
+                "toe_off_angle_deg": -120.0,
+                "heel_strike_angle_deg": 60.0,
+                "stride_length_m": 3.0,
+            },
+            AbstainReason.UNFAMILIAR,
+        ),
+    ],
+)
+def test_somebody_unlike_all_who_were_learnt_from_gets_no_label(
+    values: dict[str, float], label_or_reason: object
+) -> None:
+    person = PersonGait()
+    person.add(made_up(60, **values))
+    task = FrailtyTask(load_bundle(ROOT / "exports" / "frailty"), FOOT, person)
+    said = through(task, standing(2.0))[-1]
+    assert label_or_reason in (said.label, said.abstained)
+    strange = dict(said.evidence)["unfamiliar_parameters"]
+    assert strange == len(task.unfamiliar())
+    assert (strange > 4) is (label_or_reason is AbstainReason.UNFAMILIAR)
+
+
+def test_contributions_are_those_of_the_probabilities() -> None:
+    """Whatever the temperature: sums of contributions differ as the log-probabilities do."""
+    person = PersonGait()
+    person.add(
+        made_up(
+            60,
+            stride_time_s=1.3,
+            toe_off_angle_deg=-45.0,
+            heel_strike_angle_deg=9.0,
+            stride_length_m=0.8,
+        )
+    )
+    task = FrailtyTask(load_bundle(ROOT / "exports" / "frailty"), FOOT, person)
+    probabilities = dict(through(task, standing(1.0))[-1].probabilities)
+    sums = {
+        label: sum(row[label] for row in task.contributions().values()) for label in probabilities
+    }
+    expected = math.log(probabilities["frail"] / probabilities["robust"])
+    assert sums["frail"] - sums["robust"] == pytest.approx(expected, abs=1e-4)

@@ -78,7 +78,7 @@ class GaitConditioning(_Part):
 
 
 class StrideConditioning(_Part):
-    """A foot's signal to gait parameters of a person: ``edge_app.preprocess.gait.window``.
+    """A foot's signal to gait parameters of a person: ``edge_app.preprocess.gait.analyser``.
 
     The graph's input ``gait`` is (1, n_parameters) float32 in the order of ``parameters``, NaN
     where one is not known.
@@ -227,6 +227,9 @@ class Manifest(_Part):
                 )
         if len(self.stream.units) != len(self.stream.channels):
             raise ValueError("stream.units must have one unit a channel")
+        window = self.window
+        if self.conditioning.kind == "gait_strides" and window.hop_samples != window.length_samples:
+            raise ValueError("strides need windows that join: window hop must equal its length")
         if self.stream.rate_hz is None and self.stream.kind != "video":
             raise ValueError("stream.rate_hz may be null for video only")
         return self

@@ -94,6 +94,7 @@ class FrailtyTask:
         self._answer: _Answer | None = None
         self._told: set[SignalFault] = set()
         self._next_bout = 0
+        self._newest_s: float | None = None
         self._end_s: float | None = None  # of the window before; None: this one follows none
         self.adopt(info)
 
@@ -150,6 +151,12 @@ class FrailtyTask:
             for name, row in zip(self._conditioning.parameters, added, strict=False)
         }
 
+    @property
+    def least_walking(self) -> dict[str, float]:
+        """What is needed before an answer: strides that count, and seconds of walking."""
+        least = self._conditioning.min_strides
+        return {"strides": float(least), "walking_s": self._min_evidence_s}
+
     def unfamiliar(self) -> tuple[str, ...]:
         """Return the parameters whose values lie outside what the model has learnt from."""
         return self._now().unfamiliar
@@ -180,6 +187,7 @@ class FrailtyTask:
         self._next_bout = strides[-1].bout + 1
         self.person.add(strides)
         self._answer = None
+        self._newest_s = strides[-1].next_heel_strike_s
         if self.on_strides is not None:
             self.on_strides(strides)
 
@@ -215,6 +223,7 @@ class FrailtyTask:
     ) -> list[Prediction]:
         unsure = abstained in (None, AbstainReason.LOW_CONFIDENCE)
         answer = self._answer
+        since = () if self._newest_s is None else (self._since(window.end_s),)
         strange = () if answer is None else (("unfamiliar_parameters", float(answer.n_strange)),)
         said = settled(
             self._bundle,
@@ -224,6 +233,10 @@ class FrailtyTask:
             probabilities=None if answer is None or not unsure else answer.probabilities,
             quality=window.usable_fraction,
             abstained=abstained,
-            evidence=(*self.person.evidence(), *strange),
+            evidence=(*self.person.evidence(), *since, *strange),
         )
         return [said]
+
+    def _since(self, time_s: float) -> tuple[str, float]:
+        """Return how old the newest stride is; a clock that jumped back makes it no younger."""
+        return "since_last_stride_s", max(0.0, time_s - (self._newest_s or time_s))

@@ -14,7 +14,7 @@ from edge_app.preprocess.gait.strapdown import Trajectory, integrate, unit
 SHORTEST_MOVE_S, LONGEST_MOVE_S = 0.2, 2.5
 TILT_LIMIT_DEG = 25.0
 """Between two rests the sole comes back to the floor; a leg that dangles or turns over does not."""
-DRIFT_LIMIT_MPS = 2.5
+DRIFT_LIMIT_MPS = 1.5
 """Real walks leave up to 1 m/s; more, and the foot did not rest where it seemed to."""
 LEAST_RATE_RADPS = 1.0
 """A move that never turns the foot faster is no step."""
