@@ -20,7 +20,7 @@ from typing import Any
 
 from edge_app.contracts import Prediction
 from edge_app.preprocess.gait.stride import Stride
-from edge_app.preprocess.gait.summary import PARAMETERS
+from edge_app.preprocess.gait.summary import PARAMETERS, GaitStatistics
 from edge_app.sinks.files import write_whole
 from edge_app.tasks.frailty import FrailtyTask
 
@@ -122,20 +122,21 @@ def _bout(number: int, strides: list[Stride]) -> dict[str, Any]:
 
 def _statistics(strides: Sequence[Stride]) -> dict[str, dict[str, float | int | None]]:
     """Return mean, sample standard deviation and number by parameter; None where not known."""
-    found: dict[str, dict[str, float | int | None]] = {}
-    for name in PARAMETERS:
-        values = [v for v in (getattr(stride, name) for stride in strides) if math.isfinite(v)]
-        n = len(values)
-        mean = math.fsum(values) / n if n else None
-        sd = None
-        if mean is not None and n > 1:
-            sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-        found[name] = {"mean": _rounded(mean), "sd": _rounded(sd), "n": n}
-    return found
+    statistics = GaitStatistics()
+    for stride in strides:
+        statistics.add(stride)
+    return {
+        name: {
+            "mean": _rounded(statistics.mean(name)),
+            "sd": _rounded(statistics.sd(name)),
+            "n": statistics.n_accepted,
+        }
+        for name in PARAMETERS
+    }
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else round(value, 6)
+def _rounded(value: float) -> float | None:
+    return round(value, 6) if math.isfinite(value) else None
 
 
 def _answer(last: Prediction) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def test_mean_and_sd_are_numpys(lengths, offset):
     assert statistics.mean("stride_length_m") == pytest.approx(np.mean(values), rel=1e-12)
     assert statistics.sd("stride_length_m") == pytest.approx(np.std(values, ddof=1), abs=1e-6)
     assert statistics.sd("stride_time_s") == pytest.approx(0.0, abs=1e-9)
-    assert statistics.n_effective == pytest.approx(len(lengths))
+    assert statistics.weight == len(lengths)
 
 
 def test_derived_values_are_averaged_by_stride():
@@ -111,20 +111,18 @@ def test_old_strides_fade():
     sd = np.sqrt((weights * (lengths - mean) ** 2).sum() / freedom)
     assert statistics.mean("stride_length_m") == pytest.approx(mean)
     assert statistics.sd("stride_length_m") == pytest.approx(sd)
-    assert statistics.n_effective == pytest.approx(weights.sum() ** 2 / (weights**2).sum())
+    assert statistics.weight == pytest.approx(weights.sum())
     assert statistics.n_accepted == 200
 
 
-def test_bouts_are_summed_up_one_by_one():
+def test_pauses_between_bouts_are_no_walking():
     statistics = GaitStatistics()
     for at_s in (1.0, 2.0, 3.0):
-        assert statistics.add(stride(at_s, at_s)) is None
-    done = statistics.add(stride(60.0, 5.0, bout=1))
-    assert (done.bout, done.n_strides, done.n_accepted) == (0, 3, 3)
-    assert (done.start_s, done.end_s) == (pytest.approx(0.7), 3.0)
-    assert (done.mean["stride_length_m"], done.sd["stride_length_m"]) == (2.0, 1.0)
-    assert statistics.newest_bout.bout == 1
+        statistics.add(stride(at_s, at_s))
+    statistics.add(stride(60.0, 5.0, bout=1))
     assert statistics.n_bouts == 2
+    # each bout from its first toe-off, 0.3 s before its heel strike
+    assert statistics.walking_s == pytest.approx(2.3 + 0.3)
 
 
 @pytest.mark.parametrize("half_life_s", [None, 3600.0])

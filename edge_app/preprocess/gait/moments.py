@@ -47,11 +47,6 @@ class RunningMoments:
         """Sum of the weights: without decay the number of vectors."""
         return self._weight
 
-    @property
-    def n_effective(self) -> float:
-        """As many equally weighted values would be worth as much (Kish)."""
-        return self._weight**2 / self._weight_squares if self._weight_squares > 0.0 else 0.0
-
     def mean(self, i: int) -> float:
         """Return the mean of one component; NaN before the first value."""
         return self._mean[i] if self._weight > 0.0 else _NAN

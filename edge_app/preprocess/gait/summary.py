@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from edge_app.preprocess.gait.moments import RunningMoments, refusal
@@ -27,34 +26,6 @@ PARAMETERS = (
     "clearance_m",
 )
 """In the order of the GSTRIDE register; fractions where it has percent."""
-
-
-@dataclass(frozen=True, slots=True)
-class BoutSummary:
-    """One walking bout.
-
-    Args:
-        bout: its number.
-        start_s: first toe-off.
-        end_s: last heel strike.
-        n_strides: all strides of it.
-        n_accepted: those that count.
-        mean: by parameter, over accepted strides; NaN without one.
-        sd: by parameter; NaN below two.
-    """
-
-    bout: int
-    start_s: float
-    end_s: float
-    n_strides: int
-    n_accepted: int
-    mean: Mapping[str, float]
-    sd: Mapping[str, float]
-
-    @property
-    def duration_s(self) -> float:
-        """First toe-off to last heel strike."""
-        return self.end_s - self.start_s
 
 
 class GaitStatistics:
@@ -81,43 +52,25 @@ class GaitStatistics:
         self.n_bouts = 0
         self.walking_s = 0.0
         self.rejected: Counter[str] = Counter()
-        self._bout: _Bout | None = None
+        self._bout: int | None = None
+        self._walked_until_s = 0.0
 
     @property
     def weight(self) -> float:
         """Accepted strides, each at what is left of its weight."""
         return self._moments.weight
 
-    @property
-    def n_effective(self) -> float:
-        """Accepted strides that the weighted ones are worth; without decay their number."""
-        return self._moments.n_effective
-
-    @property
-    def newest_bout(self) -> BoutSummary | None:
-        """The bout of the newest stride, as far as it is known."""
-        return None if self._bout is None else self._bout.summary()
-
-    def add(self, stride: Stride) -> BoutSummary | None:
-        """Take the next stride of the analyser, accepted or not.
-
-        Args:
-            stride: in the order the analyser returned them.
-
-        Returns:
-            The bout before, when this stride begins another one.
-        """
+    def add(self, stride: Stride) -> None:
+        """Take the next stride of the analyser, accepted or not, in the order it returned them."""
         self.n_strides += 1
-        finished = None
-        if self._bout is None or stride.bout != self._bout.bout:
-            finished = self.newest_bout
-            self._bout = _Bout(stride.bout, stride.toe_off_s)
+        if stride.bout != self._bout:
+            self._bout, self._walked_until_s = stride.bout, stride.toe_off_s
             self.n_bouts += 1
-        self.walking_s += max(0.0, stride.next_heel_strike_s - self._bout.end_s)
-        self._bout.add(stride)
+        self.walking_s += max(0.0, stride.next_heel_strike_s - self._walked_until_s)
+        self._walked_until_s = stride.next_heel_strike_s
         if stride.rejected is not None:
             self.rejected[stride.rejected.value] += 1
-            return finished
+            return
         values = [float(getattr(stride, name)) for name in PARAMETERS]
         if not all(map(math.isfinite, values)):
             raise refusal("an accepted stride with a value that is not finite")
@@ -126,7 +79,6 @@ class GaitStatistics:
         self._newest_s = stride.next_heel_strike_s
         self._moments.add(values)
         self.n_accepted += 1
-        return finished
 
     def age(self, passed_s: float) -> None:
         """Let the strides so far lose weight.
@@ -147,7 +99,7 @@ class GaitStatistics:
         return self._moments.sd(PARAMETERS.index(parameter))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; an unfinished bout is left out.
+        """Return plain values for JSON.
 
         Stride stamps belong to one run of the clock, so decay begins anew after a restart.
         """
@@ -170,7 +122,7 @@ class GaitStatistics:
             values: as stored.
 
         Returns:
-            Statistics that go on where the stored ones ended, except for the unfinished bout.
+            Statistics that go on where the stored ones ended; the next stride begins a bout.
 
         Raises:
             ContractError: of another version, or damaged.
@@ -198,31 +150,3 @@ class GaitStatistics:
         if new.weight > new.n_accepted * (1.0 + 1e-9):
             raise refusal(f"a weight of {new.weight:g} for {new.n_accepted} accepted strides")
         return new
-
-
-class _Bout:
-    """The bout that goes on."""
-
-    def __init__(self, bout: int, start_s: float) -> None:
-        self.bout = bout
-        self.start_s = self.end_s = start_s
-        self._n_strides = self._n_accepted = 0
-        self._moments = RunningMoments(len(PARAMETERS))
-
-    def add(self, stride: Stride) -> None:
-        self.end_s = stride.next_heel_strike_s
-        self._n_strides += 1
-        if stride.accepted:
-            self._n_accepted += 1
-            self._moments.add([float(getattr(stride, name)) for name in PARAMETERS])
-
-    def summary(self) -> BoutSummary:
-        return BoutSummary(
-            self.bout,
-            self.start_s,
-            self.end_s,
-            self._n_strides,
-            self._n_accepted,
-            {name: self._moments.mean(i) for i, name in enumerate(PARAMETERS)},
-            {name: self._moments.sd(i) for i, name in enumerate(PARAMETERS)},
-        )
