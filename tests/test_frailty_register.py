@@ -24,7 +24,9 @@ from trainer.datasets import gstride  # noqa: E402
 from trainer.datasets.gait_parameters import gait_table  # noqa: E402
 from trainer.datasets.gstride import LABELS, read_table  # noqa: E402
 from trainer.evaluate import bundle_recipe, evaluate  # noqa: E402
+from trainer.experiment import Split  # noqa: E402
 from trainer.export import export  # noqa: E402
+from trainer.learnt_people import fingerprints, remarks  # noqa: E402
 from trainer.models.gait_bayes import (  # noqa: E402
     ExplainedGait,
     centres,
@@ -124,15 +126,44 @@ def test_strangers_are_not_said_to_be_learnt_from(bundle_path: Path, tmp_path: P
 def test_the_same_people_renamed_or_blanked_are_known_again(bundle_path: Path, tmp_path: Path):
     rows = crowd(COUNTS, seed=1)
     for i, one in enumerate(rows):
-        if i % 2:
+        if i % 3 == 0:
             one[1] = f"renamed{i}"
-        else:
-            one[TITLES.index("Swing - Avg. (%)")] = ""
+        elif i % 3 == 1:
+            one[TITLES.index("Stride time - Avg. (s)")] = ""
+        else:  # only two parameters are left under the same name
+            first = TITLES.index("Stride time - Avg. (s)")
+            one[first : first + 14] = ["", one[first + 1], *[""] * 8, one[first + 10], *[""] * 3]
     bundle = load_bundle(bundle_path)
     experiment = bundle_recipe(bundle).experiment
     path = write(tmp_path / "again.csv", rows)
     figures = evaluate(bundle, experiment, experiment.load_evaluation(path), path)
     assert figures["people_learnt_from"] == sum(COUNTS)
+
+
+def test_a_bundle_that_does_not_say_whom_it_learnt_from_is_not_believed():
+    people = torch.ones(2, 3)
+    split = Split((people,), torch.zeros(2, dtype=torch.int64), np.array(["A", "B"]), "two")
+    for shipped in ({}, {"learnt_people": {"values": [], "people": []}}):
+        said = remarks(shipped, split)
+        assert said["learnt_from"] is None
+        assert "is not known" in " ".join(said["notes"])
+    stranger = Split((people + 1.0,), split.targets, split.groups, "others")
+    assert remarks({"learnt_people": fingerprints(stranger)}, split)["learnt_from"] is False
+
+
+def test_nobody_is_answered_for_without_any_gait_parameter(bundle_path: Path, tmp_path: Path):
+    rows = crowd((5, 5, 5), seed=99)
+    rows[3][34:] = [""] * len(rows[3][34:])
+    out = tmp_path / "figures.json"
+    shown = run("evaluate", bundle_path, "--data", write(tmp_path / "r.csv", rows), "--json", out)
+    figures = json.loads(out.read_text())
+    assert (figures["n"], figures["people_left_out"]) == (14, ["X004"])
+    assert "1 person left out" in " ".join(shown.split())
+    for one in rows:
+        one[34:] = [""] * len(one[34:])
+    experiment = bundle_recipe(load_bundle(bundle_path)).experiment
+    with pytest.raises(DatasetError, match="nobody has a gait parameter"):
+        experiment.load_evaluation(write(tmp_path / "blank.csv", rows))
 
 
 def test_onnx_equals_torch_also_where_values_are_unknown(bundle_path: Path, folder: Path):
@@ -181,9 +212,15 @@ def test_the_card_says_what_must_be_said(bundle_path: Path):
         "`stride_time_s_mean`",
         "indoors",
         "Tried.",
+        "Read this first",
+        "none before 20 strides and 30 s",
+        "standard deviation over the repeats",
+        "trainer cross-validate frailty_register",
         "nobody was held out",
     ):
         assert words in card.replace("\n", " "), words
+    assert card.index("## Limits") < card.index("## Measured")
+    assert card.count("half to frail") <= 5
 
 
 def test_cross_validate_compares_and_draws(register: Path, tmp_path: Path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 
 import numpy as np
@@ -220,12 +221,17 @@ GOOD = row("V001")
         ([row("V001", (NO, NO, NO, NO, "-"), "2")], TITLES, "does not follow"),
         ([row("V001", (NO,) * 5, "0,5")], TITLES, "does not follow"),
         ([row("V001", ("perhaps", NO, NO, NO, NO), "0")], TITLES, "unknown answer"),
-        ([changed("Stride time - Avg. (s)", "1.2.3")], TITLES, "no number"),
+        (
+            [changed("Stride time - Avg. (s)", "1.2.3")],
+            TITLES,
+            "no number in column 'Stride time - Avg. ",
+        ),
         ([changed("Stride time - Avg. (s)", "nan")], TITLES, "no number"),
-        ([changed("Stride time - Avg. (s)", "1200")], TITLES, "implausible stride_time_s"),
-        ([changed("Stride time - STD (s)", "-0,1")], TITLES, "implausible stride_time_s"),
+        ([changed("Stride time - Avg. (s)", "1200")], TITLES, r"column 'Stride time - Avg. \(s\)'"),
+        ([changed("Stride time - STD (s)", "-0,1")], TITLES, r"column 'Stride time - STD \(s\)'"),
         ([changed("Foot Flat - Avg. (%)", "0,42")], TITLES, "do not sum to a stride"),
         ([changed("Toe-Off angle - Avg. (°)", "52,0")], TITLES, "other sign"),
+        ([changed("Toe-Off angle - Avg. (°)", "-0,91")], TITLES, "degrees: a median beyond 5 deg"),
         ([GOOD, GOOD], TITLES, "a person occurs twice"),
         ([row("V001", ("",) * 5, "")], TITLES, "nobody's frailty can be determined"),
     ],
@@ -252,13 +258,33 @@ def test_clinical_and_site_columns_are_never_offered_to_a_model():
     assert len(stems) == 13
 
 
-@pytest.mark.parametrize("content", [b"", b"\r\n\r\n", b"a,b,c\n1,2,3\n", b"\x81\x8d;\n", b"\x00"])
-def test_no_table_is_refused(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"\r\n\r\n", "is empty"),
+        (b"a,b,c\n1,2,3\n", "is not the GSTRIDE register"),
+        (b"\x81\x8d;\n", "is not the GSTRIDE register"),
+        (b"PK\x03\x04 sheet", "is not text.* Export it as CSV"),
+        (b"0123456789\x00", "is not text.* Export it as CSV"),
+        ("ID;Stride".encode("utf-16"), "UTF-16.* Save it as UTF-8"),
+        ("ID;Stride".encode("utf-16-le"), "UTF-16.* Save it as UTF-8"),
+    ],
+)
+def test_no_table_is_refused(tmp_path, content, said):
     (tmp_path / "r.csv").write_bytes(content)
-    with pytest.raises(DatasetError):
+    with pytest.raises(DatasetError) as refused:
         read_table(tmp_path / "r.csv")
+    assert re.search(said, str(refused.value))
 
 
 def test_missing_file_is_refused(tmp_path):
-    with pytest.raises(DatasetError, match="cannot be read"):
-        read_register(tmp_path)
+    with pytest.raises(DatasetError, match="no such file") as refused:
+        read_register(tmp_path / "gstride.csv")
+    assert "spelling" in refused.value.next_step
+
+
+def test_a_typographic_minus_is_a_minus(tmp_path):
+    cells = changed("Toe-Off angle - Avg. (°)", "\N{MINUS SIGN}61,5")
+    (person,) = read_table(write(tmp_path / "r.csv", [cells], encoding="utf-8")).people
+    assert person.gait.toe_off_angle_deg.mean == -61.5

@@ -10,12 +10,16 @@ import pytest
 pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
+from rich.console import Console  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
+from tests.toy_experiment import ToyExperiment  # noqa: E402
 from trainer import registry  # noqa: E402
 from trainer.__main__ import main  # noqa: E402
 from trainer.cli import app  # noqa: E402
+from trainer.metrics import HEADLINE  # noqa: E402
 from trainer.recipe import RECIPES_DIR  # noqa: E402
+from trainer.scores_table import scores_table  # noqa: E402
 
 TOY = {"toy": "tests.toy_experiment:ToyExperiment"}
 TOY_RECIPE = """
@@ -59,7 +63,7 @@ def test_fit_export_evaluate_in_a_row(trainer: Command, toy: Path, tmp_path: Pat
     code, out, _ = trainer("fit", toy, "--data", tmp_path, "--out", run, "--set", "fit.passes=3")
     assert code == 0
     assert "pass   3/3" in out
-    assert f"trainer export {run}" in out
+    assert f"trainer export {run} --out out/toy --data {tmp_path}" in out
     assert "passes: 3" in (run / "recipe.yaml").read_text()
     recorded = json.loads((run / "run.json").read_text())["command"]
     assert recorded == f"trainer fit {toy} --data {tmp_path} --out {run} --set fit.passes=3"
@@ -95,6 +99,27 @@ def test_ctrl_c_says_how_to_go_on(trainer: Command, toy: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
+    ("in_one_go", "said"), [(False, "finished folds are kept"), (True, "nothing was kept")]
+)
+def test_ctrl_c_in_folds_says_what_is_kept(
+    trainer: Command,
+    toy: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    in_one_go: bool,
+    said: str,
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ToyExperiment, "cross_validate", stopped)
+    monkeypatch.setattr(ToyExperiment, "fits_directly", in_one_go)
+    code, out, _ = trainer("cross-validate", toy, "--data", tmp_path, "--out", tmp_path / "cv")
+    assert code == 130
+    assert said in out
+
+
+@pytest.mark.parametrize(
     ("words", "exit_code", "named"),
     [
         (("fit", "no_such_recipe", "--data", ".", "--out", "{tmp}/run"), 2, "sleep_gru"),
@@ -125,6 +150,10 @@ def test_ctrl_c_says_how_to_go_on(trainer: Command, toy: Path, tmp_path: Path) -
         (("export", "{tmp}", "--data", ".", "--out", "{tmp}/bundle"), 7, "trainer fit"),
         (("evaluate", "{tmp}", "--data", ".", "--json", "{tmp}/x.json"), 3, "manifest.json"),
         (("evaluate", "{tmp}", "--data", ".", "--json", "{tmp}/toy.yaml/x"), 5, "--json"),
+        (("evaluate", "{tmp}", "--data", ".", "--json", "{tmp}"), 5, "this is a folder"),
+        (("evaluate-strides", "{tmp}", "--json", "{tmp}"), 5, "this is a folder"),
+        (("evaluate", "{tmp}", "--data", "{tmp}/no", "--json", "{tmp}/x"), 6, "no such file"),
+        (("evaluate-strides", "{tmp}/no", "--json", "{tmp}/x"), 6, "no such file"),
     ],
 )
 def test_errors_name_the_way_out_without_a_traceback(
@@ -177,6 +206,54 @@ def test_strides_are_held_against_labels(trainer: Command, tmp_path: Path, data_
     assert found["f1"] > 0.97
     assert found["stride_time_median_absolute_error_s"] < 0.015
     assert set(found["by_foot"]) == {"left", "right"}
+
+
+def test_walks_left_out_are_named(trainer: Command, tmp_path: Path, data_dir: Path) -> None:
+    walks = tmp_path / "walks"
+    walks.mkdir()
+    for name in ("6-1.json", "6-1_lf.txt", "6-2_rf.txt", "6-3.json"):
+        (walks / name).symlink_to(data_dir / "gait" / "imu_walks" / name)
+    code, out, _ = trainer("evaluate-strides", walks, "--json", tmp_path / "strides.json")
+    assert code == 0
+    said = [
+        "6-1: no 6-1_rf.txt",
+        "6-3: no 6-3_lf.txt and no 6-3_rf.txt",
+        "6-2_rf.txt: no labels 6-2.json",
+    ]
+    assert json.loads((tmp_path / "strides.json").read_text())["left_out"] == said
+    assert f"WARNING left out: {'; '.join(said)}" in out
+
+
+def test_a_walk_with_samples_that_are_no_numbers_is_named(
+    trainer: Command, tmp_path: Path, data_dir: Path
+) -> None:
+    source = data_dir / "gait" / "imu_walks"
+    (tmp_path / "6-1.json").symlink_to(source / "6-1.json")
+    lines = (source / "6-1_lf.txt").read_text().splitlines()
+    cells = lines[300].split("\t")
+    lines[300] = "\t".join([cells[0], "nan", *cells[2:]])
+    (tmp_path / "6-1_lf.txt").write_text("\n".join(lines) + "\n")
+    code, _, err = trainer("evaluate-strides", tmp_path, "--json", tmp_path / "strides.json")
+    assert code == 6
+    assert "6-1_lf.txt" in err
+    assert "row 299" in err
+
+
+def test_small_groups_and_missing_classes_are_marked() -> None:
+    def scores(n: int, *support: int) -> dict[str, object]:
+        per_class = {str(i): {"support": count} for i, count in enumerate(support)}
+        return {"n": n, "per_class": per_class} | dict.fromkeys(HEADLINE, 0.5)
+
+    groups = {"age_range_of_a_very_long_name_95-99": scores(6, 6, 0), "indoors": scores(40, 20, 20)}
+    figures = {"bundle": "b", "data": "d", **scores(46, 26, 20), "subsets": groups}
+    console = Console(width=80, record=True)
+    console.print(scores_table(figures))
+    shown = console.export_text()
+    assert "6*!" in shown
+    assert "40 " in shown
+    assert "46*" not in shown
+    assert "fewer than 20" in shown
+    assert "95-99" in shown
 
 
 def test_strides_of_no_walks_are_refused(trainer: Command, tmp_path: Path) -> None:

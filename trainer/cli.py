@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.table import Table
 
-from edge_app.errors import SinkError
+from trainer.path_checks import make_folder, prove_writable, refuse_missing
 
 INTERRUPTED = 130
 SplitName = Literal["evaluation", "validation"]
@@ -69,10 +69,15 @@ def fit(
     run = RunDir(out)
     run.refuse_other_run(loaded.to_yaml(), resume=resume)
     if loaded.experiment.fits_directly:
-        fitted = loaded.experiment.fit_directly(loaded, data, console)
+        try:
+            fitted = loaded.experiment.fit_directly(loaded, data, console)
+        except KeyboardInterrupt:
+            console.print("stopped; nothing was stored: give the command again to start anew")
+            raise typer.Exit(INTERRUPTED) from None
         run.create(loaded.to_yaml(), provenance.collect(loaded.name), resume=resume)
         write_direct(out, fitted)
-        console.print(f"fitted. Next: trainer export {out}", highlight=False, soft_wrap=True)
+        next_step = export_command(out, loaded.name, data)
+        console.print(f"fitted. Next: {next_step}", highlight=False, soft_wrap=True)
         return
     train, validation = loaded.experiment.load(data)
     refuse_leak(train, validation)
@@ -85,7 +90,8 @@ def fit(
     best = best_row(rows, loaded.fit.select_by)
     console.print(
         f"best pass {best.index + 1} by {loaded.fit.select_by}: accuracy {best.accuracy:.4f}, "
-        f"macro-F1 {best.macro_f1:.4f} on {validation.name}. Next: trainer export {out}",
+        f"macro-F1 {best.macro_f1:.4f} on {validation.name}."
+        f" Next: {export_command(out, loaded.name, data)}",
         highlight=False,
         soft_wrap=True,
     )
@@ -102,8 +108,10 @@ def cross_validate(
 ) -> None:
     """Train and score on folds of people: the figures to believe where people are few.
 
-    Nothing that is scored was learnt from, nor did it choose anything. A run that was stopped goes
-    on where it was when the command is given again. Figures: OUT/cross_validation.json.
+    Nothing that is scored was learnt from, nor did it choose anything. Of models trained by passes
+    every finished fold is kept: a run that was stopped goes on when the command is given again.
+    Models fitted in one go, such as frailty_register, start anew: nothing is kept before the end.
+    Figures: OUT/cross_validation.json.
 
     Example: `trainer cross-validate frailty_register --data ../shared/data --out runs/register_cv`
     """
@@ -112,7 +120,15 @@ def cross_validate(
 
     console = Console()
     loaded = load_recipe(recipe, tuple(changes or ()))
-    figures = loaded.experiment.cross_validate(loaded, data, make_folder(out), console)
+    try:
+        figures = loaded.experiment.cross_validate(loaded, data, make_folder(out), console)
+    except KeyboardInterrupt:
+        if loaded.experiment.fits_directly:
+            said = "stopped; nothing was kept: give the same command again to start anew"
+        else:
+            said = f"stopped; finished folds are kept in {out}: give the same command to go on"
+        console.print(said, highlight=False, soft_wrap=True)
+        raise typer.Exit(INTERRUPTED) from None
     write_json(out / "cross_validation.json", figures)
     console.print(f"all figures: {out / 'cross_validation.json'}", highlight=False, soft_wrap=True)
 
@@ -131,16 +147,24 @@ def evaluate_strides(
 
     Example: `trainer evaluate-strides ../shared/data/gait/imu_walks --json out/strides.json`
     """
+    console = Console()
+    prove_writable(json_file)
+    refuse_missing(walks)
     from trainer.evaluate_strides import evaluate_strides as run_evaluate
     from trainer.export import write_json
     from trainer.strides_table import strides_table
 
-    console = Console()
-    prove_writable(json_file)
     with console.status(f"walking through {walks}"):
         figures = run_evaluate(walks)
     write_json(json_file, figures)
     console.print(strides_table(figures))
+    if figures["left_out"]:
+        console.print(
+            f"WARNING left out: {'; '.join(figures['left_out'])}",
+            highlight=False,
+            soft_wrap=True,
+            style="yellow",
+        )
     console.print(f"all figures: {json_file}", highlight=False, soft_wrap=True)
 
 
@@ -159,15 +183,19 @@ def evaluate(
     Example: `trainer evaluate exports/emotion --data ../shared/data --json out/emotion.json`
     """
     from edge_app.inference.bundle import load_bundle
-    from trainer import evaluate as scoring
-    from trainer.export import write_json
 
     console = Console()
     prove_writable(json_file)
-    loaded = load_bundle(bundle)
-    experiment = scoring.bundle_recipe(loaded).experiment
-    chosen = scoring.choose_split(experiment, data, split)
-    with console.status(f"scoring {len(chosen.targets)} examples"):
+    refuse_missing(data)
+    with console.status(f"loading {bundle}") as status:
+        loaded = load_bundle(bundle)
+        from trainer import evaluate as scoring  # torch: slow, so after what can be refused at once
+        from trainer.export import write_json
+        from trainer.scores_table import scores_table
+
+        experiment = scoring.bundle_recipe(loaded).experiment
+        chosen = scoring.choose_split(experiment, data, split)
+        status.update(f"scoring {chosen.name}")
         figures = scoring.evaluate(loaded, experiment, chosen, data)
     write_json(json_file, figures)
     console.print(scores_table(figures))
@@ -213,60 +241,7 @@ def prepare_simulation(
         Console().print(f"wrote {path}", highlight=False)
 
 
-def make_folder(folder: Path) -> Path:
-    """Make a folder for results.
-
-    Args:
-        folder: with its parents; may be there already.
-
-    Returns:
-        The same path.
-
-    Raises:
-        SinkError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SinkError(
-            f"cannot make the folder: {error}",
-            source=str(folder),
-            next_step="Give --out a folder that can be written",
-        ) from error
-    return folder
-
-
-def prove_writable(json_file: Path) -> None:
-    """Find out before long work whether its figures can be written; leaves no file behind.
-
-    Args:
-        json_file: where they are to go.
-
-    Raises:
-        SinkError: they cannot.
-    """
-    there_before = json_file.exists()
-    try:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.touch()
-        if not there_before:
-            json_file.unlink()
-    except OSError as error:
-        raise SinkError(
-            f"cannot write the figures: {error}",
-            source=str(json_file),
-            next_step="Give --json a file that can be written",
-        ) from error
-
-
-def scores_table(figures: dict[str, Any]) -> Table:
-    """Return the headline figures of ``evaluate``."""
-    from trainer.metrics import HEADINGS, HEADLINE
-
-    table = Table(title=f"{figures['bundle']} on {figures['data']}")
-    for name in ("examples", "n", *HEADINGS):
-        table.add_column(name)
-    for name, scores in {"all": figures, **figures["subsets"]}.items():
-        values = [f"{scores[key]:.4f}" for key in HEADLINE]
-        table.add_row(name, str(scores["n"]), *values)
-    return table
+def export_command(run: Path, name: str, data: Path) -> str:
+    """Return the command that makes a bundle of a run; it replaces none of those shipped."""
+    out = Path("out") / name
+    return shlex.join(["trainer", "export", str(run), "--out", str(out), "--data", str(data)])

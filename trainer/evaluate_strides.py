@@ -15,7 +15,7 @@ from edge_app.contracts import Float64Array
 from edge_app.preprocess.gait.analyser import GaitAnalyser
 from edge_app.preprocess.gait.bouts import LEAST_STRIDES, LONGEST_PAUSE_S
 from edge_app.preprocess.gait.stride import Stride
-from trainer.datasets.imu_walks import WALK_M, Foot, Trial, read_trials
+from trainer.datasets.imu_walks import WALK_M, Foot, Trial, left_out, read_trials
 from trainer.evaluate_cadence import evaluate_cadence
 
 TOLERANCES_S = (0.2, 0.1)
@@ -55,7 +55,7 @@ def evaluate_strides(folder: Path) -> dict[str, Any]:
     Returns:
         Plain values for JSON: detection (precision, recall, F1 by set, event and tolerance),
         errors of events and stride times in seconds, lengths against the course, each also by
-        person and by foot, and the numbers they rest on.
+        person and by foot, the numbers they rest on, and what was ``left_out``.
 
     Raises:
         DatasetError: no such walks, or damaged ones.
@@ -74,6 +74,7 @@ def evaluate_strides(folder: Path) -> dict[str, Any]:
         "matching": MATCHING,
         "people": len({walk.trial.person for walk in walks}),
         "feet": len(walks),
+        "left_out": left_out(folder),
         "n": headline["hits"] + headline["missed"],
         "precision": headline["precision"],
         "recall": headline["recall"],

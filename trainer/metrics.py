@@ -14,7 +14,8 @@ IGNORE = -1
 """Target of an example that has no label: it counts in no loss and no metric."""
 ECE_BINS = 15
 """Guo et al. 2017, arXiv 1706.04599: equal-width bins of the largest probability."""
-
+FEW = 20
+"""Figures of a group with fewer examples say little: they are marked, or in the JSON alone."""
 
 HEADLINE = ("accuracy", "balanced_accuracy", "macro_f1", "kappa", "ece")
 HEADINGS = ("accuracy", "balanced", "macro-F1", "kappa", "ECE")

@@ -41,8 +41,8 @@ def model_card(
         "## What goes in and comes out\n\n" + _interface(manifest),
         "## Data\n\n" + _datatable(manifest.training.data),
         "## How it was trained\n\n" + _training(manifest, provenance, story),
-        "## Measured\n\n" + (measured or _figures(manifest, figures)),
         "## Limits\n\n" + manifest.limits,
+        "## Measured\n\n" + (measured or _figures(manifest, figures)),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -55,11 +55,19 @@ def _interface(manifest: Manifest) -> str:
         for way, tensors in (("in", graph.inputs), ("out", graph.outputs))
         for tensor in tensors
     ]
+    window, hop = manifest.window.length_samples, manifest.window.hop_samples
     reads = ""
     if isinstance(manifest.conditioning, StrideConditioning):
         names = ", ".join(f"`{name}`" for name in manifest.conditioning.parameters)
-        reads = f"\n\nInput in order, NaN where not known: {names}."
-    window, hop = manifest.window.length_samples, manifest.window.hop_samples
+        hop_s = hop / manifest.stream.rate_hz if manifest.stream.rate_hz else None
+        every = "An answer a hop" if hop_s is None else f"An answer every {hop_s:g} s"
+        evidence_s = manifest.rolling.min_evidence_s
+        reads = (
+            f"\n\nInput in order, NaN where not known: {names}.\n\n{every}, about the person, from"
+            f" all strides so far and not from the window alone; none before"
+            f" {manifest.conditioning.min_strides} strides"
+            + (f" and {evidence_s:g} s of walking." if evidence_s else ".")
+        )
     return (
         f"Sensor: {manifest.stream.kind}, {manifest.stream.placement}, {rate}, "
         f"{', '.join(manifest.stream.channels)}. Window {window} samples, hop {hop}. "

@@ -16,7 +16,11 @@ def strides_table(figures: dict[str, Any]) -> Table:
     Returns:
         The table, ready to be printed.
     """
-    table = Table(title=f"strides of {figures['people']} people, {figures['feet']} recordings")
+    people, feet = figures["people"], figures["feet"]
+    table = Table(
+        title=f"strides of {people} {'person' if people == 1 else 'people'}, "
+        f"{feet} {'recording' if feet == 1 else 'recordings'}"
+    )
     heads = ("", "swings", "F1", "F1 walking", "F1 straight", "stride time, ms", "length gain")
     for head in heads:
         table.add_column(head)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from trainer.datasets.gstride import Gait, Person
+from edge_app.errors import DatasetError
+from trainer.datasets.gstride import Gait, Person, RegisterTable
 
 _FIELDS = {
     "stride_time_s": ("stride_time_s", 1.0),
@@ -50,6 +52,35 @@ def gait_table(people: Sequence[Person], parameters: Sequence[str]) -> npt.NDArr
     """
     rows = [[_value(person.gait, name) for name in parameters] for person in people]
     return np.array(rows, dtype=np.float64).reshape(len(people), len(parameters))
+
+
+def with_gait(table: RegisterTable, parameters: Sequence[str], path: Path) -> RegisterTable:
+    """Leave out people of whom no parameter is known: a model would answer from nothing.
+
+    Args:
+        table: people of a register.
+        parameters: names among ``OFFERED``.
+        path: where the table came from, for the error.
+
+    Returns:
+        The others; ids of those left out are added to the table's own.
+
+    Raises:
+        DatasetError: nobody remains.
+    """
+    known: list[bool] = [
+        bool(np.isfinite(row).any()) for row in gait_table(table.people, parameters)
+    ]
+    if not any(known):
+        raise DatasetError(
+            "nobody has a gait parameter that the model reads",
+            source=str(path),
+            expected=f"at least one of {', '.join(parameters)}",
+            next_step="Give a table in the register's layout with some of these columns filled in",
+        )
+    people = tuple(one for one, ok in zip(table.people, known, strict=True) if ok)
+    blank = tuple(one.person for one, ok in zip(table.people, known, strict=True) if not ok)
+    return RegisterTable(people, (*table.left_out, *blank))
 
 
 def is_spread(parameters: Sequence[str]) -> npt.NDArray[np.bool_]:

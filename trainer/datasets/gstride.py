@@ -42,6 +42,8 @@ PLAUSIBLE = {
     "clearance_m": (0.0, 2.0),
 }
 """No person's mean lies outside; a table in other units does."""
+LEAST_TOE_OFF_DEG = 5.0
+"""Far below any walking person's, far above what an angle in radians can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,18 +253,26 @@ def frailty_class(fried_index: int) -> Literal["robust", "prefrail", "frail"]:
 
 def _gait(row: Row) -> Gait:
     statistics = []
-    for key, (name, (low, high)) in zip(GAIT_UNITS, PLAUSIBLE.items(), strict=True):
+    for key, (low, high) in zip(GAIT_UNITS, PLAUSIBLE.values(), strict=True):
         mean, std = row.number(f"{key}avg"), row.number(f"{key}std")
         if mean < low or mean > high:
-            raise row.refusal(f"implausible {name}", f"{low:g} to {high:g}", mean)
+            raise row.refusal(
+                f"implausible value in column {row.title(f'{key}avg')}",
+                f"{low:g} to {high:g}",
+                mean,
+            )
         if std < 0:
-            raise row.refusal(f"implausible {name}", "a standard deviation of 0 or more", std)
+            raise row.refusal(
+                f"implausible value in column {row.title(f'{key}std')}",
+                "a standard deviation of 0 or more",
+                std,
+            )
         statistics.append(Statistic(mean, std))
     return Gait(*statistics)
 
 
 def _check_conventions(path: Path, people: Sequence[Person]) -> None:
-    """Refuse phases that are no percentages and a toe-off angle of the other sign."""
+    """Refuse phases that are no percentages, and toe-off angles in radians or of the other sign."""
     phases = [
         sum(getattr(person.gait, f"{phase}_percent").mean for phase in _PHASES) for person in people
     ]
@@ -270,6 +280,13 @@ def _check_conventions(path: Path, people: Sequence[Person]) -> None:
     total, angle = _median(phases), _median(toe_off)
     if abs(total - 100.0) > 15.0:
         raise refusal(path, "the gait phases do not sum to a stride", "100 %", f"{total:g} %")
+    if abs(angle) < LEAST_TOE_OFF_DEG:
+        raise refusal(
+            path,
+            "toe-off angles that look like radians",
+            f"degrees: a median beyond {LEAST_TOE_OFF_DEG:g} deg",
+            f"a median of {angle:g}",
+        )
     if angle > 0.0:
         raise refusal(path, "toe-off angles of the other sign", "toe down negative", f"{angle:g}")
 

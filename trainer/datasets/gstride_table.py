@@ -17,6 +17,7 @@ from pathlib import Path
 from edge_app.errors import DatasetError
 
 MISSING = frozenset({"", "-", "Incapable"})
+MINUS = "\N{MINUS SIGN}"
 MAX_TITLE_ROW = 5
 ID, NOTES, DEVICE, PLACE, SURFACE = "id", "notes", "typeofdevice", "location", "testsurface"
 AGE, SEX, RESIDENT = "age", "sex", "livinginanursinghome"
@@ -57,11 +58,13 @@ class Row:
         path: the file.
         line: number of the line's record in the file, from 1.
         cells: stripped text by key; a column that the file lacks is missing.
+        titles: how the file calls each column, by key.
     """
 
     path: Path
     line: int
     cells: dict[str, str]
+    titles: dict[str, str]
 
     def text(self, key: str) -> str | None:
         """Return a cell; None where it says that nothing is known."""
@@ -85,7 +88,7 @@ class Row:
             return math.nan
         value = as_number(cell)
         if value is None:
-            raise self.refusal(f"no number in column {key}", "such as 1,16", repr(cell))
+            raise self.refusal(f"no number in column {self.title(key)}", "such as 1,16", repr(cell))
         return value
 
     def answer(self, key: str) -> bool | None:
@@ -104,8 +107,14 @@ class Row:
         if cell is None:
             return None
         if cell.upper() not in ("YES", "NO"):
-            raise self.refusal(f"unknown answer in column {key}", "YES, NO or missing", cell)
+            raise self.refusal(
+                f"unknown answer in column {self.title(key)}", "YES, NO or missing", cell
+            )
         return cell.upper() == "YES"
+
+    def title(self, key: str) -> str:
+        """Return a column as the file calls it, in quotation marks."""
+        return repr(self.titles.get(key, key))
 
     def refusal(self, problem: str, expected: object, got: object) -> DatasetError:
         """Return the error that names this line."""
@@ -129,6 +138,7 @@ def read_rows(path: Path) -> list[Row]:
     titles = records[at]
     keys = [_key(title) for title in titles]
     _check_titles(path, titles, keys)
+    title_of = dict(zip(keys, titles, strict=True))
     rows: list[Row] = []
     for line, record in enumerate(records[at + 1 :], at + 2):
         if not any(record) or (
@@ -137,14 +147,15 @@ def read_rows(path: Path) -> list[Row]:
             continue  # an empty line, or the descriptions below the titles
         if len(record) != len(titles):
             raise refusal(path, f"line {line} has another length", len(titles), len(record))
-        rows.append(Row(path, line, dict(zip(keys, record, strict=True))))
+        rows.append(Row(path, line, dict(zip(keys, record, strict=True)), title_of))
     if not rows:
         raise refusal(path, "is not the GSTRIDE register: nobody stands below its titles")
     return rows
 
 
 def as_number(cell: str) -> float | None:
-    """Return a number written with a decimal comma or point, or None."""
+    """Return a number written with a decimal comma or point and any minus sign, or None."""
+    cell = cell.replace(MINUS, "-")
     if not re.fullmatch(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?", cell):
         return None
     value = float(cell.replace(",", "."))
@@ -165,14 +176,7 @@ def refusal(path: Path, problem: str, expected: object = None, got: object = Non
 
 def _records(path: Path) -> tuple[list[list[str]], int]:
     """Return all records and the place of the titles."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise refusal(path, f"cannot be read: {error}") from error
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("cp1252", errors="replace")
+    text = _text(path)
     for delimiter in (";", "\t", ","):
         try:
             lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -189,6 +193,35 @@ def _records(path: Path) -> tuple[list[list[str]], int]:
         f"{MAX_TITLE_ROW}",
         repr(text[:60]),
     )
+
+
+def _text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DatasetError(
+            "no such file",
+            source=str(path),
+            next_step="Check the spelling; name the table itself, or a folder that holds it as"
+            " gait/gstride_register.csv",
+        ) from error
+    except OSError as error:
+        raise refusal(path, f"cannot be read: {error}") from error
+    if not raw.strip():
+        raise refusal(path, "is empty")
+    start = raw[:1000]
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or 3 * start.count(0) > len(start) > 2:
+        raise _wrong_form(path, "is text in UTF-16", "Save it as UTF-8")
+    if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")) or 0 in raw:
+        raise _wrong_form(path, "is not text", "Export it as CSV")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")
+
+
+def _wrong_form(path: Path, problem: str, next_step: str) -> DatasetError:
+    return DatasetError(problem, source=str(path), expected="a text table", next_step=next_step)
 
 
 def _key(title: str) -> str:

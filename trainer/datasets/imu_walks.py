@@ -22,7 +22,7 @@ from edge_app.errors import DatasetError
 
 Side = Literal["left", "right"]
 SIDES: tuple[Side, ...] = ("left", "right")
-_FILES = {"left": "lf", "right": "rf"}
+_FILES: dict[Side, str] = {"left": "lf", "right": "rf"}
 _EVENTS = {"left": "LeftFootEvents", "right": "RightFootEvents"}
 _RATE = re.compile(r"Acquisition frequency:\s*(\d+(?:\.\d+)?)\s*Hz")
 _RATE_RANGE_HZ = (50.0, 400.0)
@@ -83,7 +83,7 @@ class Trial:
 
 
 def read_trials(folder: Path) -> tuple[Trial, ...]:
-    """Read every trial of a folder; a missing foot or back is left out.
+    """Read every trial of a folder; a missing foot or back, or a walk without feet, is left out.
 
     Args:
         folder: holds the files.
@@ -92,12 +92,42 @@ def read_trials(folder: Path) -> tuple[Trial, ...]:
         Trials by person and number.
 
     Raises:
-        DatasetError: no trial, no foot file at all for one, or a damaged file.
+        DatasetError: no trial, none with a foot file, or a damaged file.
     """
     labels = sorted(folder.glob("*-*.json"), key=_order)
     if not labels:
         raise _refusal(folder, "holds no walks", "files such as 1-1.json and 1-1_lf.txt", "none")
-    return tuple(_trial(path) for path in labels)
+    walked = [path for path in labels if any(_foot_file(path, side).exists() for side in SIDES)]
+    if not walked:
+        expected = f"{labels[0].stem}_lf.txt or {labels[0].stem}_rf.txt"
+        raise _refusal(labels[0], "no foot recording beside it", expected, "neither")
+    return tuple(_trial(path) for path in walked)
+
+
+def left_out(folder: Path) -> list[str]:
+    """Return what ``read_trials`` passes over, a sentence each.
+
+    Args:
+        folder: holds the files.
+
+    Returns:
+        Feet without a recording, and recordings without labels.
+    """
+    said = []
+    for path in sorted(folder.glob("*-*.json"), key=_order):
+        missing = [_foot_file(path, side).name for side in SIDES]
+        missing = [name for name in missing if not (folder / name).exists()]
+        if missing:
+            said.append(f"{path.stem}: no {' and no '.join(missing)}")
+    for file in sorted(folder.glob("*-*_*.txt")):
+        stem, _, sensor = file.stem.rpartition("_")
+        if sensor in _FILES.values() and not (folder / f"{stem}.json").exists():
+            said.append(f"{file.name}: no labels {stem}.json")
+    return said
+
+
+def _foot_file(labels: Path, side: Side) -> Path:
+    return labels.with_name(f"{labels.stem}_{_FILES[side]}.txt")
 
 
 def _order(path: Path) -> tuple[object, ...]:
@@ -111,13 +141,10 @@ def _trial(path: Path) -> Trial:
         raise _refusal(path, f"cannot be read: {error}") from error
     feet = []
     for side in SIDES:
-        file = path.with_name(f"{path.stem}_{_FILES[side]}.txt")
+        file = _foot_file(path, side)
         if file.exists():
             imu = read_imu(file)
             feet.append(Foot(side, imu, _numbers(path, labels, _EVENTS[side], imu.rate_hz)))
-    if not feet:
-        expected = f"{path.stem}_lf.txt or {path.stem}_rf.txt"
-        raise _refusal(path, "no foot recording beside it", expected, "neither")
     turn_s = _numbers(path, labels, "UTurnBoundaries", feet[0].imu.rate_hz)
     if turn_s.shape != (1, 2):
         raise _refusal(path, "UTurnBoundaries", "start and end", labels["UTurnBoundaries"])
@@ -154,7 +181,8 @@ def read_imu(path: Path) -> Imu:
         Rows in the order of the packet counter, at its times.
 
     Raises:
-        DatasetError: missing, another layout, or a counter that runs backwards.
+        DatasetError: missing, another layout, samples that are no numbers, or a counter that runs
+            backwards.
     """
     try:
         with path.open(encoding="utf-8") as file:
@@ -170,6 +198,9 @@ def read_imu(path: Path) -> Imu:
         raise _refusal(path, "no rate for feet", "50 to 400 Hz", f"{rate_hz:g} Hz")
     if len(table) < 2 or not (np.diff(counter) > 0.0).all():
         raise _refusal(path, "has no rows, or a packet counter that does not rise")
+    if not np.isfinite(table).all():
+        row = int(np.flatnonzero(~np.isfinite(table).all(axis=1))[0])
+        raise _refusal(path, "holds what is no number", "finite samples", f"none in row {row + 1}")
     return Imu(rate_hz, counter / rate_hz, table[:, 1:].astype(np.float32))
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from edge_app.errors import DatasetError, TrainingError
-from trainer.datasets.gait_parameters import OFFERED, gait_table, is_spread
+from trainer.datasets.gait_parameters import OFFERED, gait_table, is_spread, with_gait
 from trainer.datasets.gstride import FILE, LABELS, RegisterTable, read_register, read_table
 from trainer.experiment import (
     BundleParts,
@@ -39,7 +39,9 @@ from trainer.register.comparison import (
     TUNED,
     compare,
     figures_table,
+    plural,
     shipped_answers,
+    worst_offsets,
 )
 from trainer.register.families import bayes_family, gait_bayes
 from trainer.register.nested_cv import Nesting, choose
@@ -119,14 +121,24 @@ class FrailtyRegisterExperiment(Experiment):
         )
 
     def load_evaluation(self, path: Path) -> Split:
-        """Return everybody of a table in the register's layout whose frailty is known."""
+        """Return everybody of a table in the register's layout whose frailty and gait are known.
+
+        Args:
+            path: the table, or the data folder that holds it.
+
+        Returns:
+            Those with a class and at least one parameter that the model reads.
+
+        Raises:
+            DatasetError: no such table, a damaged one, or nobody is left.
+        """
         people = self._table(path).people
         file = FILE if path.is_dir() else path
         return Split(
             inputs=(torch.from_numpy(gait_table(people, self.options.parameters)).float(),),
             targets=torch.from_numpy(classes(people)),
             groups=np.array([person.person for person in people], dtype=np.str_),
-            name=f"{len(people)} people of {file.name}",
+            name=f"{plural(len(people), 'person', 'people')} of {file.name}",
         )
 
     def subsets(self, path: Path, split: Split) -> dict[str, npt.NDArray[np.bool_]]:
@@ -218,9 +230,8 @@ class FrailtyRegisterExperiment(Experiment):
         console.print(
             figures_table("SIMULATED draws of few strides", shipped["simulated_stride_draws"])
         )
-        console.print(
-            figures_table("SIMULATED offsets of parameters", shipped["simulated_offsets"])
-        )
+        moved = worst_offsets(shipped["simulated_offsets"])
+        console.print(figures_table("SIMULATED offsets, the worst of one and those of all", moved))
         console.print(f"{TUNED}\n{NOT_NESTED}", highlight=False, soft_wrap=True)
         for path in draw_all(figures, oof, classes(people), out):
             console.print(f"picture: {path}", highlight=False, soft_wrap=True)
@@ -233,8 +244,16 @@ class FrailtyRegisterExperiment(Experiment):
         return person_figures(targets, probabilities.astype(np.float64)[None], LABELS)
 
     def remarks(self, shipped: dict[str, Any], split: Split) -> dict[str, Any]:
-        """Say whether these people were learnt from, and what folds said that had not seen them."""
-        return {"people_left_out": self._left_out(split), **remarks(shipped, split)}
+        """Say who was left out, who was learnt from, and what folds said that had not seen them."""
+        left_out = self._left_out(split)
+        said = remarks(shipped, split)
+        if left_out:
+            named = ", ".join(left_out[:5]) + (", ..." if len(left_out) > 5 else "")
+            said["notes"].append(
+                f"{plural(len(left_out), 'person', 'people')} left out: class or every parameter"
+                f" not known: {named}."
+            )
+        return {"people_left_out": left_out, **said}
 
     def measured(self, figures: dict[str, Any]) -> str | None:
         """Return the card's figures: out of fold, with intervals and confounders."""
@@ -260,7 +279,7 @@ class FrailtyRegisterExperiment(Experiment):
 
     def _table(self, path: Path) -> RegisterTable:
         if path not in self._tables:
-            self._tables[path] = read_table(path)
+            self._tables[path] = with_gait(read_table(path), self.options.parameters, path)
         return self._tables[path]
 
     def _left_out(self, split: Split) -> list[str]:

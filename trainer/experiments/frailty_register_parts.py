@@ -28,7 +28,7 @@ LIMITS = (
     "Learnt from 163 people aged 70-99, 21 of them frail, each with 213 strides or more.\n\n"
     "**Device shift.** The register's parameters come from its authors' own algorithm. The "
     "bedside's stride detection could not be compared with it on a recording of any person of "
-    "the register: the figures above hold for the register's parameters, and what is lost on "
+    "the register: the figures shown hold for the register's parameters, and what is lost on "
     "ours is not known. The four phases of the stride are left out of the model for this "
     "reason: the swing of 8 healthy walkers lasts 34 to 41 % of the stride by the bedside and "
     "by hand-labelled events alike, while nobody in the register has more than 35 % and its "

@@ -221,6 +221,37 @@ def figures_table(title: str, rows: dict[str, dict[str, Any]]) -> RichTable:
     return table
 
 
+def worst_offsets(
+    offsets: dict[str, dict[str, Any]], n_single: int = 4
+) -> dict[str, dict[str, Any]]:
+    """Return the rows of ``study.offsets`` that a table has room for, under short names.
+
+    Args:
+        offsets: all rows.
+        n_single: offsets of one parameter to keep: those of least balanced accuracy.
+
+    Returns:
+        These, worst first, then those of all parameters together.
+    """
+    single = [name for name in offsets if not name.startswith("all_means")]
+    worst = sorted(single, key=lambda name: float(offsets[name]["balanced_accuracy"]))[:n_single]
+    together = [name for name in offsets if name not in single]
+    return {_short(name): offsets[name] for name in (*worst, *together)}
+
+
+def _short(name: str) -> str:
+    """``toe_off_angle_deg_mean_half_towards_frail`` becomes ``toe off angle, half to frail``."""
+    what, _, side = name.rpartition("_towards_")
+    stem, _, share = what.rpartition("_")
+    words = [word for word in stem.split("_") if word not in ("s", "m", "deg", "mps", "mean")]
+    return f"{' '.join(words)}, {share} to {side}"
+
+
+def plural(n: int, one: str, many: str) -> str:
+    """Return a number with its noun."""
+    return f"{n} {one if n == 1 else many}"
+
+
 def shown(figures: dict[str, Any], key: str, *, interval: bool = False) -> str:
     """Return a figure as text, with its interval if asked for and there; - where there is none.
 

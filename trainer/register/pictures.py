@@ -11,10 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trainer.datasets.gstride import LABELS
+from trainer.register.comparison import plural
 from trainer.register.nested_cv import OutOfFold, Targets
 from trainer.register.person_scores import equal_share_weights
 
-BINS = 8
+BINS = 5
 COLOURS = ("#3a7d44", "#d99a2b", "#b23a48")
 """Of robust, prefrail, frail; apart in lightness too."""
 GREY = "#555555"
@@ -49,21 +50,22 @@ def draw_all(figures: dict[str, Any], oof: OutOfFold, targets: Targets, out: Pat
 
 def reliability(oof: OutOfFold, targets: Targets) -> Figure:
     """Return how often what was said came true, over all repeats, every class weighing alike."""
-    figure = Figure(figsize=(9.5, 5.3), layout="constrained")
+    figure = Figure(figsize=(9.5, 4.95), layout="constrained")
     left, right = figure.subplots(1, 2)
     weights = np.tile(equal_share_weights(targets), len(oof.probabilities))
     truth = np.tile(targets, len(oof.probabilities))
     flat = oof.probabilities.reshape(-1, len(LABELS))
     frail = LABELS.index("frail")
-    _curve(left, flat[:, frail], truth == frail, weights, COLOURS[frail])
+    n, repeats = len(targets), len(oof.probabilities)
+    _curve(left, flat[:, frail], truth == frail, weights, COLOURS[frail], repeats)
     left.set(title="frail against the rest", xlabel="said: probability of frail")
     left.set_ylabel("came true: share of frail people")
-    _curve(right, flat.max(axis=1), flat.argmax(axis=1) == truth, weights, GREY)
+    _curve(right, flat.max(axis=1), flat.argmax(axis=1) == truth, weights, GREY, repeats)
     right.set(title="all three classes", xlabel="said: largest probability")
     right.set_ylabel("came true: share of right answers")
-    n, repeats = len(targets), len(oof.probabilities)
     figure.suptitle(
-        f"Out of fold: {n} people x {repeats} repeats, probabilities for equal class shares"
+        f"Out of fold: {n} people x {plural(repeats, 'repeat', 'repeats')}, probabilities for equal"
+        " class shares"
     )
     return figure
 
@@ -74,6 +76,7 @@ def _curve(
     true: npt.NDArray[np.bool_],
     weights: npt.NDArray[np.float64],
     colour: str,
+    repeats: int,
 ) -> None:
     """Draw bins of equal numbers of answers, their share of the weight as the size of the dot."""
     edges = np.quantile(said, np.linspace(0.0, 1.0, BINS + 1))
@@ -81,9 +84,10 @@ def _curve(
     total = np.bincount(index, weights=weights, minlength=BINS)
     x = np.bincount(index, weights=weights * said, minlength=BINS) / total
     y = np.bincount(index, weights=weights * true, minlength=BINS) / total
+    bins = f"bins of about {len(said) / repeats / BINS:.0f} people"
     axes.plot([0, 1], [0, 1], color="#bbbbbb", linestyle="--", label="calibrated")
     axes.plot(x, y, color=colour, linewidth=1.2)
-    axes.scatter(x, y, s=900 * total / total.sum(), color=colour, alpha=0.8, label="bins of people")
+    axes.scatter(x, y, s=900 * total / total.sum(), color=colour, alpha=0.8, label=bins)
     axes.hist(
         said,
         bins=30,
@@ -110,7 +114,13 @@ def per_class(figures: dict[str, Any]) -> Figure:
         above = [high - value for value, (_, high) in zip(values, ends, strict=True)]
         x = np.arange(len(kinds)) + 0.27 * (i - 1)
         support = figures["per_class"][label]["support"]
-        axes.bar(x, values, 0.25, color=COLOURS[i], label=f"{label}, {support} people")
+        axes.bar(
+            x,
+            values,
+            0.25,
+            color=COLOURS[i],
+            label=f"{label}, {plural(support, 'person', 'people')}",
+        )
         axes.errorbar(x, values, yerr=[below, above], fmt="none", ecolor="black", capsize=3)
         for at, value in zip(x, values, strict=True):
             axes.text(at, 0.02, f"{value:.2f}", ha="center", color="white", fontsize=9)
@@ -142,13 +152,13 @@ def confusion(figures: dict[str, Any]) -> Figure:
             )
     axes.set_xticks(range(len(LABELS)), LABELS)
     axes.set_yticks(range(len(LABELS)), LABELS)
-    repeats = figures["repeats"]
-    axes.set(xlabel="answer", ylabel="truth", title=f"Out of fold, mean of {repeats} repeats")
+    repeats = plural(figures["repeats"], "repeat", "repeats")
+    axes.set(xlabel="answer", ylabel="truth", title=f"Out of fold, mean of {repeats}")
     return figure
 
 
 def contributions(means: dict[str, dict[str, float]]) -> Figure:
-    """Return what each parameter adds to the log-odds of the true class."""
+    """Return what each parameter adds to the true class's log-odds, after the temperature."""
     figure = Figure(figsize=(8, 0.42 * len(means) + 1.4), layout="constrained")
     axes = figure.subplots()
     names = sorted(means, key=lambda name: float(np.mean(list(means[name].values()))))
@@ -157,7 +167,9 @@ def contributions(means: dict[str, dict[str, float]]) -> Figure:
         axes.barh(y, [means[name][label] for name in names], 0.25, color=COLOURS[i], label=label)
     axes.set_yticks(range(len(names)), [_readable(name) for name in names])
     axes.axvline(0.0, color="black", linewidth=0.8)
-    axes.set_xlabel("added to the log-odds of the true class, mean over its people")
+    axes.set_xlabel(
+        "added to the log-odds of the true class, after the temperature, mean over its people"
+    )
     axes.set_title("What each parameter tells, out of fold")
     axes.margins(y=0.01)
     axes.grid(axis="x", alpha=0.3)

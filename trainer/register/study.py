@@ -115,6 +115,8 @@ def missing_parameters(
     }
     result = {}
     for name, missing in groups.items():
+        if not missing.any():
+            continue  # the model does not read it anyway
         blanked = np.where(missing, np.nan, table)
         probabilities = answer_again(oof, blanked.__getitem__)
         left = int((~missing).sum())
