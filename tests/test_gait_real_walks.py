@@ -17,6 +17,7 @@ from edge_app.preprocess.gait.signal_fault import SignalFault
 from trainer.datasets.imu_walks import Imu, Trial, read_imu, read_trials
 from trainer.evaluate_strides import evaluate_strides, in_bouts, match_events
 from trainer.strides_table import strides_table
+from trainer.walk_parameters import labelled_swing
 
 
 @pytest.fixture(scope="module")
@@ -221,3 +222,20 @@ def test_a_counter_that_runs_backwards_is_refused(written):
     file.write_text("".join(lines[:5] + lines[3:]))
     with pytest.raises(DatasetError, match="counter"):
         read_imu(file)
+
+
+def test_swing_by_labels_and_by_the_bedside_agree(data_dir):
+    """And lie above what anybody in the GSTRIDE register has, 35 %: it defines swing otherwise."""
+    found = evaluate_strides(data_dir / "gait" / "imu_walks")
+    assert found["labelled_swing_fraction"] > 0.35
+    assert found["parameters"]["swing_fraction"]["mean"] == pytest.approx(
+        found["labelled_swing_fraction"], abs=0.02
+    )
+
+
+def test_labelled_swing_of_made_up_labels():
+    swings_s = np.array([[0.0, 0.4], [1.0, 1.4], [2.0, 2.5], [12.0, 12.4], [13.0, 13.4]])
+    straight = np.array([True, True, True, True, False])
+    # of the four strides one lasts 10 s, one is not straight: 0.4 and 0.4 remain
+    assert labelled_swing([(swings_s, straight)]) == pytest.approx(0.4)
+    assert labelled_swing([(swings_s[:1], straight[:1])]) is None

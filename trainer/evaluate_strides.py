@@ -17,6 +17,7 @@ from edge_app.preprocess.gait.bouts import LEAST_STRIDES, LONGEST_PAUSE_S
 from edge_app.preprocess.gait.stride import Stride
 from trainer.datasets.imu_walks import WALK_M, Foot, Trial, left_out, read_trials
 from trainer.evaluate_cadence import evaluate_cadence
+from trainer.walk_parameters import gait_parameters, labelled_swing
 
 TOLERANCES_S = (0.2, 0.1)
 MATCHING = (
@@ -153,6 +154,8 @@ def _figures(walks: list[_Walk]) -> dict[str, Any]:
         },
         "errors": _errors(walks),
         "lengths": _lengths(walks),
+        "parameters": gait_parameters([walk.strides for walk in walks]),
+        "labelled_swing_fraction": labelled_swing([(w.swings_s, w.straight) for w in walks]),
     }
 
 
