@@ -182,7 +182,7 @@ class FrailtyTask:
         self._end_s = None
 
     def _add(self, strides: Sequence[Stride]) -> None:
-        if not strides or self._analyser.fault is SignalFault.AXES:
+        if not strides or self._analyser.is_mirrored:
             return  # nothing measured in a mirror is kept of the person
         self._next_bout = strides[-1].bout + 1
         self.person.add(strides)
@@ -211,7 +211,7 @@ class FrailtyTask:
 
     def _told_fault(self, fault: SignalFault | None) -> AbstainReason | None:
         """Return why there is no answer; tell the log once what to do."""
-        if fault is None and self._analyser.fault is SignalFault.AXES:
+        if fault is None and self._analyser.is_mirrored:
             fault = SignalFault.AXES
         if fault is not None and fault not in self._told:
             logger.warning("%s: %s", self._info.name, fault.advice)

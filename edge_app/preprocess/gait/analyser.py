@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from edge_app.contracts import Float32Array, Float64Array
 from edge_app.preprocess.gait.bouts import BoutBuilder
+from edge_app.preprocess.gait.frame_check import FrameCheck
 from edge_app.preprocess.gait.grid import SampleGrid
 from edge_app.preprocess.gait.sensor_at_rest import SensorAtRest
-from edge_app.preprocess.gait.signal_fault import FrameCheck, SignalFault, signal_fault
 from edge_app.preprocess.gait.stride import Stride
 from edge_app.preprocess.gait.swing import FootAxes
 from edge_app.preprocess.gait.swing_finder import SwingFinder
-
-FAULT_WINDOW_S = 2.0
 
 
 class GaitAnalyser:
@@ -22,7 +18,9 @@ class GaitAnalyser:
     The mounting of the sensor on the foot does not matter. A bout is five regular strides in a row
     or more, with pauses up to 3 s. Its first five strides are returned together, when the fifth is
     certain; later ones once the next has ended (one stride and up to a second later), the last up
-    to 7 s after its heel strike. What has been returned never changes. Chunks do not matter.
+    to 7 s after its heel strike. In the 10 s after a bout a single step that rolls is walking, too.
+    What has been returned never changes. Chunks do not matter. What a second of signal shows to be
+    wrong is told by ``signal_fault``, not here; strides of such a signal are worth nothing.
 
     Args:
         rate_hz: nominal rate, 50 to 400 Hz.
@@ -42,17 +40,12 @@ class GaitAnalyser:
         self._sensor = SensorAtRest()
         self._frame = FrameCheck()
         self._bouts = BoutBuilder(self._first_bout)
-        self._window: list[Float32Array] = []
-        self._n_window = 0
-        self._fault: SignalFault | None = None
         self._finder = SwingFinder(self._rate_hz, self._sensor, self._frame, FootAxes())
 
     @property
-    def fault(self) -> SignalFault | None:
-        """What is wrong with the newest two whole seconds of signal, or with its axes."""
-        if self._fault is None and self._frame.is_mirrored:
-            return SignalFault.AXES
-        return self._fault
+    def is_mirrored(self) -> bool:
+        """True when the recent moves only make sense with the sign of an axis turned."""
+        return self._frame.is_mirrored
 
     def push(self, times_s: Float64Array, samples: Float32Array) -> list[Stride]:
         """Take some samples.
@@ -64,7 +57,6 @@ class GaitAnalyser:
         Returns:
             Strides that have become certain, oldest first.
         """
-        self._look_for_fault(samples)
         found: list[Stride] = []
         for run in self._grid.push(times_s, samples):
             if run.restart:
@@ -87,16 +79,3 @@ class GaitAnalyser:
         found += self._bouts.end()
         self._finder = SwingFinder(self._rate_hz, self._sensor, self._frame, self._finder.axes)
         return found
-
-    def _look_for_fault(self, samples: Float32Array) -> None:
-        """Collect whole windows, counted in samples, and keep what the newest one says."""
-        self._window.append(samples)
-        self._n_window += len(samples)
-        length = round(FAULT_WINDOW_S * self._rate_hz)
-        if self._n_window < length:
-            return
-        whole = np.concatenate(self._window)
-        n_whole = len(whole) // length
-        self._fault = signal_fault(whole[(n_whole - 1) * length : n_whole * length], self._rate_hz)
-        self._window = [whole[n_whole * length :]]
-        self._n_window = len(self._window[0])

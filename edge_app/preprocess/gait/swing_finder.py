@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_app.contracts import Float64Array
+from edge_app.preprocess.gait.frame_check import FrameCheck
 from edge_app.preprocess.gait.grid import BoolArray
 from edge_app.preprocess.gait.sensor_at_rest import SensorAtRest
-from edge_app.preprocess.gait.signal_fault import FrameCheck, is_saturated
+from edge_app.preprocess.gait.signal_fault import is_saturated
 from edge_app.preprocess.gait.stillness import half_window, restlessness
 from edge_app.preprocess.gait.swing import (
     LONGEST_MOVE_S,
