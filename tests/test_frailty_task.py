@@ -145,8 +145,9 @@ def test_a_gap_of_ten_seconds_is_told_and_spoils_no_stride(tmp_path: Path) -> No
         (lambda x: x * np.float32([1] * 3 + [57.29578] * 3), AbstainReason.SENSOR),
         (lambda x: x * np.float32([1] * 3 + [0] * 3), AbstainReason.SENSOR),
         (lambda x: np.full_like(x, 3.0), AbstainReason.FLAT),
+        (lambda x: np.clip(x, -19.6, 19.6), AbstainReason.CLIPPED),
     ],
-    ids=["acceleration in g", "rate in deg/s", "no gyroscope", "constant"],
+    ids=["acceleration in g", "rate in deg/s", "no gyroscope", "constant", "range of 2 g"],
 )
 def test_a_sensor_that_cannot_be_right_gets_no_label(
     tmp_path: Path, spoil: object, reason: AbstainReason

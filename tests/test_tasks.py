@@ -240,6 +240,8 @@ def test_a_standing_foot_is_not_walking_and_leaves_the_evidence_alone(tmp_path: 
         (dataclasses.replace(EEG, channels=("a", "b"), units=("uV", "uV")), "sleep"),
         (dataclasses.replace(FOOT, channels=tuple(reversed(IMU))), "frailty"),
         (dataclasses.replace(FOOT, rate_hz=62.5), "frailty"),
+        (dataclasses.replace(FOOT, rate_hz=20.0), "frailty"),
+        (dataclasses.replace(FOOT, rate_hz=20.0), "strides"),
         (dataclasses.replace(EEG, rate_hz=1.0), "sleep"),
     ],
 )

@@ -110,13 +110,12 @@ class FrailtyTask:
             reason = self._told_fault(fault)
         if reason is not None:
             return self._say(window, None, reason)
-        if not self._enough():
+        answer = self._now()
+        if answer is None:
             return self._say(window, None, AbstainReason.INSUFFICIENT_WALKING)
-        if self._answer is None:
-            self._answer = self._ask()
-        if self._answer.is_foreign:
+        if answer.is_foreign:
             return self._say(window, None, AbstainReason.UNFAMILIAR)
-        label = self._hysteresis.update(window.end_s, self._answer.probabilities)
+        label = self._hysteresis.update(window.end_s, answer.probabilities)
         return self._say(window, label, None if label else AbstainReason.LOW_CONFIDENCE)
 
     def finish(self) -> list[Prediction]:
@@ -144,7 +143,8 @@ class FrailtyTask:
         Empty below the least walking, and where the model does not say. Divided by the
         temperature: the differences of their sums are those of the logarithms of the probabilities.
         """
-        added = self._now().contributions
+        answer = self._now()
+        added = () if answer is None else answer.contributions
         temperature = self._bundle.manifest.calibration.temperature
         return {
             name: dict(zip(self._labels, (float(term) / temperature for term in row), strict=True))
@@ -159,12 +159,19 @@ class FrailtyTask:
 
     def unfamiliar(self) -> tuple[str, ...]:
         """Return the parameters whose values lie outside what the model has learnt from."""
-        return self._now().unfamiliar
+        answer = self._now()
+        return () if answer is None else answer.unfamiliar
 
-    def _now(self) -> _Answer:
-        if not self._enough():
-            return _Answer(np.empty(0), np.empty((0, len(self._labels))), (), 0)
-        return self._ask()
+    def _now(self) -> _Answer | None:
+        """Return what the model says of the strides so far, None below the least walking."""
+        person = self.person
+        if person.weight < self._conditioning.min_strides:
+            return None
+        if person.walking_s < self._min_evidence_s:
+            return None
+        if self._answer is None:
+            self._answer = self._ask()
+        return self._answer
 
     def _stamps_s(self, window: Window) -> Float64Array:
         """Return (n,) stamps from where the window before ended to where this one does.
@@ -191,13 +198,6 @@ class FrailtyTask:
         if self.on_strides is not None:
             self.on_strides(strides)
 
-    def _enough(self) -> bool:
-        person = self.person
-        return (
-            person.weight >= self._conditioning.min_strides
-            and person.walking_s >= self._min_evidence_s
-        )
-
     def _ask(self) -> _Answer:
         names = self._conditioning.parameters
         gait = self.person.values(names)
@@ -222,9 +222,11 @@ class FrailtyTask:
         self, window: Window, label: str | None, abstained: AbstainReason | None
     ) -> list[Prediction]:
         unsure = abstained in (None, AbstainReason.LOW_CONFIDENCE)
-        answer = self._answer
-        since = () if self._newest_s is None else (self._since(window.end_s),)
-        strange = () if answer is None else (("unfamiliar_parameters", float(answer.n_strange)),)
+        answer, evidence = self._answer, list(self.person.evidence())
+        if self._newest_s is not None:  # a clock that jumped back makes no stride younger than new
+            evidence.append(("since_last_stride_s", max(0.0, window.end_s - self._newest_s)))
+        if answer is not None:
+            evidence.append(("unfamiliar_parameters", float(answer.n_strange)))
         said = settled(
             self._bundle,
             self._info,
@@ -233,10 +235,6 @@ class FrailtyTask:
             probabilities=None if answer is None or not unsure else answer.probabilities,
             quality=window.usable_fraction,
             abstained=abstained,
-            evidence=(*self.person.evidence(), *since, *strange),
+            evidence=tuple(evidence),
         )
         return [said]
-
-    def _since(self, time_s: float) -> tuple[str, float]:
-        """Return how old the newest stride is; a clock that jumped back makes it no younger."""
-        return "since_last_stride_s", max(0.0, time_s - (self._newest_s or time_s))

@@ -8,8 +8,6 @@ from trainer.metrics import FEW
 from trainer.model_card import table
 from trainer.register.comparison import NOT_NESTED, SHOWN, TUNED, plural, shown, worst_offsets
 
-MAIN = ("indoors", "outdoors", "nursing_home_resident", "living_at_home")
-
 
 def measured(figures: dict[str, Any]) -> str:
     """Return the section on figures as Markdown.
