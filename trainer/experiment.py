@@ -22,13 +22,10 @@ from torch import Tensor, nn
 
 from edge_app.errors import TrainingError
 from edge_app.inference.manifest import (
+    Conditioning,
     Data,
-    EegConditioning,
-    FaceConditioning,
-    GaitConditioning,
     RollingSpec,
     StreamSpec,
-    StrideConditioning,
     WindowSpec,
 )
 from trainer import metrics
@@ -84,7 +81,7 @@ class BundleParts:
     labels: tuple[str, ...]
     stream: StreamSpec
     window: WindowSpec
-    conditioning: FaceConditioning | EegConditioning | GaitConditioning | StrideConditioning
+    conditioning: Conditioning
     rolling: RollingSpec
     data: tuple[Data, ...]
     intended_use: str

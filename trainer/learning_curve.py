@@ -40,10 +40,11 @@ def ended(rows: list[Row], passes: int, patience: int | None, select_by: str) ->
     Returns:
         True when no pass is to follow.
     """
-    if not rows or patience is None:
-        return len(rows) >= passes
-    waited = rows[-1].index - best_row(rows, select_by).index
-    return len(rows) >= passes or waited >= patience
+    if len(rows) >= passes:
+        return True
+    if patience is None or not rows:
+        return False
+    return rows[-1].index - best_row(rows, select_by).index >= patience
 
 
 def draw_png(rows: list[Row], file: IO[bytes]) -> None:
