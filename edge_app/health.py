@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import time
+from collections import deque
+from dataclasses import asdict, dataclass, field, fields
 from typing import Literal
 
 from edge_app.windowing import WindowingCounts
 
 State = Literal["starting", "running", "waiting", "ended", "failed"]
+KEPT_EVENTS = 1000
+"""Events kept for whoever writes them down; a stream that changes more often loses the oldest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a stream.
+
+    Args:
+        number: 1, 2, 3 ... within the stream.
+        unix_s: when.
+        kind: ``open``, ``trouble``, ``over`` (the trouble is), or ``error``.
+        text: in words.
+    """
+
+    number: int
+    unix_s: float
+    kind: Literal["open", "trouble", "over", "error"]
+    text: str
 
 
 @dataclass(slots=True)
 class StreamHealth:
     """Counters of one stream; written by its thread, read by others (single values, so no lock).
+
+    A source may tell trouble from a thread of its own; each such note is one append.
 
     Attributes:
         stream: its name.
@@ -23,13 +46,15 @@ class StreamHealth:
         dropped: frames dropped by the source's overflow rule.
         predictions: predictions made.
         abstained: how many of them had no label.
-        restarts: times the stream was opened again after a failure.
+        restarts: times the stream went on after a failure.
         last_error: the newest failure, in words; empty when there was none.
         error_code: exit code of the newest failure, None when there was none or it is not known.
         last_data_s: clock time at which data last came.
         latency_s: data age of the newest prediction, None in a replay.
         max_latency_s: the largest data age so far, None in a replay.
         assumptions: what the source had to assume.
+        trouble: what is wrong at present though the stream runs, in words; empty when nothing is.
+        figures: what the source itself counts or measures, units in the names.
     """
 
     stream: str
@@ -47,6 +72,45 @@ class StreamHealth:
     latency_s: float | None = None
     max_latency_s: float | None = None
     assumptions: list[str] = field(default_factory=list)
+    trouble: str = ""
+    figures: dict[str, float] = field(default_factory=dict)
+    _events: deque[Event] = field(default_factory=lambda: deque(maxlen=KEPT_EVENTS))
+    _n_events: int = 0
+    _broken: bool = False
+
+    def opened(self, device: str) -> None:
+        """Note that the stream delivers, for the first time or again."""
+        self.restarts += self._broken
+        self._broken = False
+        self.state = "running"
+        self._note("open", device)
+
+    def failed(self, said: str, error_code: int) -> None:
+        """Note that the stream cannot go on; the same failure again is one event.
+
+        Args:
+            said: the error in words.
+            error_code: exit code that belongs to it.
+        """
+        again = self._broken and said == self.last_error
+        self._broken, self.last_error, self.error_code = True, said, error_code
+        self.trouble = ""
+        if not again:
+            self._note("error", said)
+
+    def troubled(self, trouble: str) -> None:
+        """Note what is wrong though the stream runs, or with an empty text that it is over."""
+        before, self.trouble = self.trouble, trouble
+        if trouble != before:
+            self._note("trouble" if trouble else "over", trouble or before)
+
+    def events_after(self, number: int) -> list[Event]:
+        """Return the events that came after the one with this number, oldest first."""
+        return [event for event in tuple(self._events) if event.number > number]
+
+    def _note(self, kind: Literal["open", "trouble", "over", "error"], text: str) -> None:
+        self._n_events += 1
+        self._events.append(Event(self._n_events, time.time(), kind, text))
 
     @property
     def nothing_came(self) -> bool:
@@ -54,5 +118,6 @@ class StreamHealth:
         return self.samples == 0 and bool(self.last_error)
 
     def snapshot(self) -> dict[str, object]:
-        """Return the counters as plain values for JSON."""
-        return asdict(self)
+        """Return the counters as plain values for JSON; events are written down apart."""
+        told = {f.name: getattr(self, f.name) for f in fields(self) if not f.name.startswith("_")}
+        return told | {"windowing": asdict(self.windowing)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -12,6 +13,8 @@ from edge_app.health import StreamHealth
 from edge_app.sources.protocol import Source
 from edge_app.tasks.protocol import Task
 from edge_app.windowing import Windower
+
+logger = logging.getLogger(__name__)
 
 Emit = Callable[[Prediction], None]
 Prepare = Callable[[StreamInfo], tuple[Windower, Task]]
@@ -55,6 +58,7 @@ class Pipeline:
             EdgeAppError: whatever the source, the task or the sinks met.
         """
         health, source = self._health, self._source
+        source.on_trouble = self._troubled
         try:
             info = await source.open()
             health.assumptions = list(source.assumptions)
@@ -63,22 +67,31 @@ class Pipeline:
                 self._on_open(info, source)
             windower.counts = health.windowing
             earlier_dropped = health.dropped
-            health.state = "running"
+            health.opened(info.device)
             try:
                 async for chunk in source:
                     self._arrived(chunk)
                     windows = windower.push(chunk)
                     if windows:
                         health.dropped = earlier_dropped + source.dropped
+                        health.figures = dict(source.figures)
                         self._take(windows, task)
                     if len(windows) > 1:
                         await asyncio.sleep(0)  # a burst must not keep others from running
             finally:
                 health.dropped = earlier_dropped + source.dropped
+                health.figures = dict(source.figures)
                 self._take(windower.flush(), task)
                 self._emit_all(task.finish(), finishing=True)
         finally:
             await source.close()
+
+    def _troubled(self, trouble: str) -> None:
+        """Take what a source tells, from any of its threads."""
+        self._health.figures = dict(self._source.figures)
+        if trouble:
+            logger.warning("%s: %s", self._health.stream, trouble)
+        self._health.troubled(trouble)
 
     def _arrived(self, chunk: Chunk) -> None:
         health = self._health

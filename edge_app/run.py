@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 import threading
@@ -10,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 
 from edge_app.build import build_job, open_bundle
@@ -19,10 +17,11 @@ from edge_app.config import DeviceConfig, JsonlConfig, RecordingConfig
 from edge_app.contracts import StreamInfo
 from edge_app.errors import SinkError, SourceError
 from edge_app.health import StreamHealth
+from edge_app.health_record import EventRecord, HealthRecord, closed
 from edge_app.sinks.console import ConsoleSink
-from edge_app.sinks.files import LineFile, make_writable_dir
-from edge_app.sinks.jsonl import JsonlSink, iso_utc
-from edge_app.sinks.protocol import FanOut, OncePerMinute, Origin
+from edge_app.sinks.files import make_writable_dir
+from edge_app.sinks.jsonl import JsonlSink
+from edge_app.sinks.protocol import FanOut, Origin
 from edge_app.sinks.wall_time import WallTime
 from edge_app.sources.protocol import Source
 from edge_app.supervisor import Supervisor
@@ -57,33 +56,6 @@ class RunResult:
         return (failed[0].error_code or SourceError.exit_code) if failed else 0
 
 
-class HealthRecord:
-    """``health.jsonl``: the counters of all streams, now and then.
-
-    Args:
-        path: the file; appended to.
-        healths: what to record; may still be filled after construction.
-    """
-
-    def __init__(self, path: Path, healths: list[StreamHealth]) -> None:
-        self._lines = LineFile(path)
-        self._healths = healths
-        self._complaints = OncePerMinute()
-
-    def write(self) -> None:
-        """Write the counters as they are; a disk that refuses is told once a minute."""
-        streams = [health.snapshot() for health in self._healths]
-        try:
-            self._lines.append(json.dumps({"time": iso_utc(time.time()), "streams": streams}))
-        except SinkError as error:
-            self._complaints.log(error)
-
-    def close(self) -> SinkError | None:
-        """Write the last counters; return what could not be written."""
-        self.write()
-        return _closed(self._lines)
-
-
 @dataclass(slots=True)
 class _Outputs:
     """Everything that a run writes to.
@@ -91,32 +63,24 @@ class _Outputs:
     Attributes:
         fan_out: takes the predictions.
         console: the live view, if there is one.
-        records: one health record a directory.
+        records: health and events, for each directory.
     """
 
     fan_out: FanOut = field(default_factory=lambda: FanOut([], strict=False))
     console: ConsoleSink | None = None
-    records: list[HealthRecord] = field(default_factory=list)
+    records: list[HealthRecord | EventRecord] = field(default_factory=list)
 
     def refresh(self, *, health_due: bool) -> None:
         if self.console is not None:
             self.console.refresh()
-        if health_due:
-            for record in self.records:
+        for record in self.records:
+            if health_due or isinstance(record, EventRecord):
                 record.write()
 
     def close(self) -> SinkError | None:
         """Close everything; return the first loss."""
-        losses = [_closed(self.fan_out), *(record.close() for record in self.records)]
+        losses = [closed(self.fan_out), *(record.close() for record in self.records)]
         return next((loss for loss in losses if loss is not None), None)
-
-
-def _closed(writer: FanOut | LineFile) -> SinkError | None:
-    try:
-        writer.close()
-    except SinkError as error:
-        return error
-    return None
 
 
 @contextmanager
@@ -141,6 +105,7 @@ def _open_outputs(
             directory = make_writable_dir(given.directory)
             outputs.fan_out.add(JsonlSink(directory / "predictions.jsonl"))
             outputs.records.append(HealthRecord(directory / "health.jsonl", healths))
+            outputs.records.append(EventRecord(directory / "events.jsonl", healths))
         else:
             outputs.console = ConsoleSink(healths, clock)
             outputs.fan_out.add(outputs.console)

@@ -1,8 +1,9 @@
 """Keeps every stream running: one thread and event loop each, restarts with backoff, orderly stop.
 
 A stream that fails, or hangs in native code, never stops another: nothing is shared but the
-sinks. A stream that ends (a recording) is done; one that fails is opened again after 1, 2, 4 ...
-30 s, for ever, because at a bedside the sensor may come back at any hour.
+sinks. A stream that ends (a recording) is done; one that fails is opened again, for ever, because
+at a bedside the sensor may come back at any hour: a sensor that went away or is not there is looked
+for again at once, anything else after 1, 2, 4 ... 30 s.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from edge_app.errors import (
     ManifestError,
     SinkError,
     SourceError,
+    SourceLostError,
+    SourceNotFoundError,
 )
 from edge_app.health import StreamHealth
 from edge_app.pipeline import Pipeline
@@ -29,12 +32,17 @@ logger = logging.getLogger(__name__)
 
 FIRST_BACKOFF_S = 1.0
 MAX_BACKOFF_S = 30.0
+LOOK_AGAIN_S = 0.25
+"""Pause before a sensor that is away is looked for again: opening it waits for it by itself."""
+SAY_AGAIN_S = 60.0
+"""The same failure again and again is logged this often."""
 HEALTHY_AFTER_S = 60.0
 """A stream that has run this long starts its backoff anew."""
 STOP_WITHIN_S = 0.8
 """Time given to all streams together to close when asked to stop; then they are left behind."""
 PERMANENT = (ConfigError, ManifestError, ContractError, SinkError)
-"""Trying again cannot mend these."""
+"""Trying again cannot mend these, when a stream has never run: a device that ran may come back."""
+AWAY = (SourceLostError, SourceNotFoundError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,8 @@ class Supervisor:
 
     Args:
         jobs: the streams, names unique.
-        first_backoff_s: pause before the first restart; doubled for each further one.
+        first_backoff_s: pause before the first restart; doubled for each further one. A sensor that
+            is away is looked for again after ``LOOK_AGAIN_S`` at most.
     """
 
     def __init__(self, jobs: list[StreamJob], *, first_backoff_s: float = FIRST_BACKOFF_S) -> None:
@@ -107,6 +116,7 @@ class _Worker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._lock = threading.Lock()
+        self._said: tuple[str, float] | None = None  # the failure logged last, and when
         self.thread = threading.Thread(target=self._run, name=job.health.stream, daemon=True)
 
     def cancel(self) -> None:
@@ -120,6 +130,7 @@ class _Worker:
         backoff_s = self._first_backoff_s
         while not self._stopping.is_set():
             started_s = time.monotonic()
+            away = False
             try:
                 asyncio.run(self._attempt())
                 break
@@ -128,6 +139,7 @@ class _Worker:
                 if self._is_permanent(error):
                     health.state = "failed"
                     return
+                away = isinstance(error, AWAY)
             # The thread's top. SystemExit and a cancellation that nobody asked for are failures
             # too: a stream must not be dead and look alive.
             except BaseException as error:
@@ -138,10 +150,10 @@ class _Worker:
             if time.monotonic() - started_s > HEALTHY_AFTER_S:
                 backoff_s = self._first_backoff_s
             health.state = "waiting"
-            if self._stopping.wait(backoff_s):
+            if self._stopping.wait(min(LOOK_AGAIN_S, backoff_s) if away else backoff_s):
                 break
-            backoff_s = min(2.0 * backoff_s, MAX_BACKOFF_S)
-            health.restarts += 1
+            if not away:
+                backoff_s = min(2.0 * backoff_s, MAX_BACKOFF_S)
         health.state = "ended"
 
     async def _attempt(self) -> None:
@@ -155,13 +167,19 @@ class _Worker:
                 self._loop = self._task = None
 
     def _is_permanent(self, error: EdgeAppError) -> bool:
-        once = isinstance(error, SourceError) and not self._job.retry_source_errors
-        return once or isinstance(error, PERMANENT)
+        live = self._job.retry_source_errors
+        if isinstance(error, SourceError):
+            return not live
+        # An outlet that came back at another rate may come back as it was.
+        came_back_wrong = live and isinstance(error, ConfigError) and self._job.health.samples > 0
+        return isinstance(error, PERMANENT) and not came_back_wrong
 
     def _failed(self, error: BaseException) -> None:
         health = self._job.health
-        said = str(error) or repr(error)
-        health.last_error = said
-        health.error_code = error.exit_code if isinstance(error, EdgeAppError) else 1
+        said, now_s = str(error) or repr(error), time.monotonic()
+        health.failed(said, error.exit_code if isinstance(error, EdgeAppError) else 1)
+        if self._said is not None and said == self._said[0] and now_s - self._said[1] < SAY_AGAIN_S:
+            return
+        self._said = (said, now_s)
         about = f"{health.stream}: "  # the errors of a source begin with it already
         logger.error("%s%s", "" if said.startswith(about) else about, said)

@@ -181,6 +181,8 @@ class ConsoleSink:
         )
         shown = [f"{count} {what}" for what, count in counts if count]
         text.append("\n" + ", ".join(shown) if shown else "", style="dim")
+        if health.trouble:
+            text.append(f"\n{health.trouble}", style="yellow")
         if health.last_error and health.state != "running":
             text.append(f"\n{health.last_error}", style="red")
         return text
@@ -221,7 +223,8 @@ class ConsoleSink:
             said = " ".join(_answer(seen.newest).plain.split())
             truth = self._truth(seen.newest)
             beside = f"; truth {truth}" if truth else ""
-        return f"{health.stream}{tag}: {said}{beside} [{health.state}]"
+        state = f"{health.state}; {health.trouble}" if health.trouble else health.state
+        return f"{health.stream}{tag}: {said}{beside} [{state}]"
 
 
 def _follows(prediction: Prediction, newest: Prediction | None) -> bool:
