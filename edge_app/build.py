@@ -199,8 +199,17 @@ def open_person_file(config: StreamConfig, bundle: Bundle) -> PersonFile | None:
     )
 
 
+Tap = Callable[[Source], Source]
+"""Wraps a source, such as to record what it delivers."""
+
+
 def build_job(
-    config: StreamConfig, bundle: Bundle, clock: Clock, emit: Emit, on_open: OnOpen
+    config: StreamConfig,
+    bundle: Bundle,
+    clock: Clock,
+    emit: Emit,
+    on_open: OnOpen,
+    tap: Tap | None = None,
 ) -> StreamJob:
     """Return a configured stream as a job for the supervisor.
 
@@ -210,14 +219,16 @@ def build_job(
         clock: the stream clock.
         emit: takes the predictions.
         on_open: told of every opening.
+        tap: put around every source of this stream; None: nothing.
     """
     health = StreamHealth(config.name)
     road = StreamRoad(bundle, config.face_detector, lambda: open_person_file(config, bundle))
     live = not isinstance(config.source, RecordingConfig)
 
     def pipeline() -> Pipeline:
+        source = build_source(config, bundle.manifest.task, clock)
         return Pipeline(
-            build_source(config, bundle.manifest.task, clock),
+            source if tap is None else tap(source),
             road.prepare,
             emit,
             health,

@@ -1,4 +1,4 @@
-"""``edge-app``: run, demo, replay, report, check, devices. Parsing and showing only; no logic."""
+"""``edge-app``: run, record, demo, replay, report, check, devices. It parses and shows only."""
 
 from __future__ import annotations
 
@@ -98,6 +98,34 @@ def run(
 
 
 @app.command()
+def record(
+    config: Annotated[Path, typer.Argument(help="Device YAML.")],
+    out: Annotated[Path, typer.Option(help="Directory for one NAME.stream a sensor.")],
+    duration: Annotated[
+        float | None, typer.Option(min=0.1, help="Seconds to run; without it until Ctrl-C.")
+    ] = None,
+    video: Annotated[
+        bool, typer.Option("--video", help="Keep the camera's pictures too, losslessly.")
+    ] = False,
+) -> None:
+    """Run a device as `run` does, and keep everything its sensors deliver.
+
+    Each OUT/NAME.stream holds samples, stamps, gaps, failures and returns of one sensor;
+    `edge-app replay OUT/NAME.stream` makes the same predictions of it. Nothing is written over.
+    Pictures show a person and need megabytes a second: without --video they are not kept.
+
+    Example: edge-app record device_configs/demo.yaml --out night --duration 60
+    """
+    from edge_app.config import load_config
+    from edge_app.recorder import Recorder
+    from edge_app.run import run_device
+
+    device = load_config(config)
+    _finish_run(run_device(device, duration_s=duration, recorder=Recorder(out, video=video)))
+    _say(f"recorded in {out}")
+
+
+@app.command()
 def demo(
     duration: Annotated[
         float | None, typer.Option(min=0.1, help="Seconds of stream time; without it until Ctrl-C.")
@@ -128,7 +156,8 @@ def demo(
 @app.command()
 def replay(
     recording: Annotated[
-        Path, typer.Argument(help="EDF, BDF, XDF, IMU text, video or image folder.")
+        Path,
+        typer.Argument(help="EDF, BDF, XDF, IMU text, video, image folder, or recorded .stream."),
     ],
     task: Annotated[TaskName, typer.Option(help="What to estimate.")],
     out: Annotated[Path, typer.Option(help="Directory for predictions.jsonl and health.json.")],

@@ -29,6 +29,7 @@ from edge_app.sinks.jsonl import JsonlSink
 from edge_app.sinks.protocol import FanOut
 from edge_app.sources.protocol import Source
 from edge_app.sources.recording.player import RecordingSource
+from edge_app.sources.recording.session import count_openings
 from edge_app.tasks.frailty import FrailtyTask
 from edge_app.tasks.registry import KIND_OF_TASK
 
@@ -146,7 +147,7 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
             got=bundle.manifest.task,
             next_step="Name the bundle of this task, or the task of this bundle",
         )
-    source = _open_source(request)
+    source = _open_source(request, 0)
     out = make_writable_dir(request.out)
     part = out / f"{OUT_FILE}.part"
     result = ReplayResult(out / OUT_FILE, StreamHealth(request.recording.name))
@@ -162,18 +163,26 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
     def on_open(info: StreamInfo, opened: Source) -> None:
         origin_unix_s = info.start_unix_s or 0.0
         fan_out.set_origin(info.name, lambda: origin_unix_s)
-        with writing_to(part):
-            part.unlink(missing_ok=True)
-        fan_out.add(JsonlSink(part))
+        if opened is source:  # the first opening, and for most recordings the only one
+            with writing_to(part):
+                part.unlink(missing_ok=True)
+            fan_out.add(JsonlSink(part))
         result.assumptions = opened.assumptions
         if isinstance(road.task, FrailtyTask):
             road.task.on_strides = result.strides.extend
 
     road = StreamRoad(bundle, request.face_detector)
-    pipeline = Pipeline(source, road.prepare, emit, result.health, clock=None, on_open=on_open)
+
+    def run(opened: Source) -> None:
+        pipeline = Pipeline(opened, road.prepare, emit, result.health, clock=None, on_open=on_open)
+        result.stopped_by = asyncio.run(_until_stopped(pipeline))
+
     try:
         try:
-            result.stopped_by = asyncio.run(_until_stopped(pipeline))
+            run(source)
+            for opening in range(1, count_openings(request.recording)):
+                if result.stopped_by is None:  # a live stream that went away and came back
+                    run(_open_source(request, opening))
         finally:
             fan_out.close()
     except EdgeAppError:
@@ -224,7 +233,7 @@ def _remove_empty(part: Path) -> None:
             part.unlink()
 
 
-def _open_source(request: ReplayRequest) -> RecordingSource:
+def _open_source(request: ReplayRequest, opening: int) -> RecordingSource:
     return RecordingSource(
         request.recording,
         kind=KIND_OF_TASK[request.task],
@@ -234,4 +243,5 @@ def _open_source(request: ReplayRequest) -> RecordingSource:
         rate_hz=request.rate_hz,
         speed=request.speed,
         chunk_samples=request.chunk_samples,
+        opening=opening,
     )

@@ -11,13 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-from edge_app.build import build_job, open_bundle
+from edge_app.build import Tap, build_job, open_bundle
 from edge_app.clock import MonotonicClock
 from edge_app.config import DeviceConfig, JsonlConfig, RecordingConfig
 from edge_app.contracts import StreamInfo
 from edge_app.errors import SinkError, SourceError
 from edge_app.health import StreamHealth
 from edge_app.health_record import EventRecord, HealthRecord, closed
+from edge_app.inference.bundle import Bundle
+from edge_app.recorder import Recorder
 from edge_app.sinks.console import ConsoleSink
 from edge_app.sinks.files import make_writable_dir
 from edge_app.sinks.jsonl import JsonlSink
@@ -25,6 +27,7 @@ from edge_app.sinks.protocol import FanOut, Origin
 from edge_app.sinks.wall_time import WallTime
 from edge_app.sources.protocol import Source
 from edge_app.supervisor import Supervisor
+from edge_app.tasks.registry import KIND_OF_TASK
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +116,11 @@ def _open_outputs(
 
 
 def run_device(
-    config: DeviceConfig, *, duration_s: float | None = None, speed: float = 1.0
+    config: DeviceConfig,
+    *,
+    duration_s: float | None = None,
+    speed: float = 1.0,
+    recorder: Recorder | None = None,
 ) -> RunResult:
     """Run all streams until they end, the duration is over, or SIGINT or SIGTERM comes.
 
@@ -121,6 +128,7 @@ def run_device(
         config: the device.
         duration_s: seconds of stream time to run, None: for ever.
         speed: stream seconds a real second, for simulated sensors.
+        recorder: keeps what the sensors deliver; None: nothing is kept.
 
     Returns:
         Health and counts at the end; everything is flushed, or told in ``error``.
@@ -143,8 +151,13 @@ def run_device(
         for assumption in source.assumptions:
             logger.info("%s: %s", info.name, assumption)
 
+    def tap(name: str, bundle: Bundle) -> Tap | None:
+        if recorder is None:
+            return None
+        return recorder.tap(name, KIND_OF_TASK[bundle.manifest.task], wall.origin_unix_s)
+
     jobs = [
-        build_job(stream, bundle, clock, outputs.fan_out.emit, on_open)
+        build_job(stream, bundle, clock, outputs.fan_out.emit, on_open, tap(stream.name, bundle))
         for stream, bundle in zip(config.streams, bundles, strict=True)
     ]
     healths += [job.health for job in jobs]
@@ -162,6 +175,8 @@ def run_device(
                 if health.nothing_came:
                     health.state = "failed"
             error = outputs.close()
+            if recorder is not None:
+                recorder.close()
     return RunResult(tuple(healths), outputs.console, tuple(stuck), error)
 
 

@@ -12,11 +12,13 @@ from edge_app.sources.recording.edf import EdfRecording
 from edge_app.sources.recording.edf_header import BDF_MAGIC, EDF_MAGIC
 from edge_app.sources.recording.images import IMAGE_SUFFIXES, ImageRecording, find_images
 from edge_app.sources.recording.protocol import Recording, refuse
+from edge_app.sources.recording.session import SessionRecording
+from edge_app.sources.recording.session_format import MAGIC
 from edge_app.sources.recording.video import VideoRecording
 from edge_app.sources.recording.xdf import XdfRecording
 from edge_app.sources.recording.xdf_layout import XDF_MAGIC
 
-Format = Literal["EDF", "XDF", "text", "video", "picture"]
+Format = Literal["EDF", "XDF", "text", "video", "picture", "session"]
 
 _SUFFIXES: dict[str, Format] = {
     ".edf": "EDF",
@@ -36,6 +38,7 @@ _KINDS: dict[Format, tuple[Kind, ...]] = {
     "text": ("imu",),
     "video": ("video",),
     "picture": ("video",),
+    "session": ("eeg", "imu", "video"),
 }
 _FITTING: dict[Kind, str] = {
     "eeg": "an EDF, EDF+, BDF or XDF file",
@@ -54,6 +57,7 @@ def open_recording(
     gyr_unit: str | None = None,
     rate_hz: float | None = None,
     name: str | None = None,
+    opening: int = 0,
 ) -> Recording:
     """Open a recording.
 
@@ -65,6 +69,7 @@ def open_recording(
         gyr_unit: unit of the angular rate, where the file does not say.
         rate_hz: rate, where the file does not say.
         name: the stream's name; None: the file's.
+        opening: of a recorded live stream that was opened several times: which one, from 0.
 
     Raises:
         SourceNotFoundError: no such file.
@@ -81,6 +86,8 @@ def open_recording(
                 f"Name {_FITTING[kind]}, or choose the task of this file",
                 expected=_FITTING[kind],
             )
+        if form == "session":
+            return _of_kind(SessionRecording(path, opening=opening, name=name), path, kind)
         if form == "EDF":
             return EdfRecording(path, channel=channel, unit=unit, name=name)
         if form == "XDF" and kind != "video":
@@ -123,6 +130,8 @@ def _format(path: Path, kind: Kind) -> Format:
         refuse(path, "the file is empty", "Copy or record it again")
     if head.startswith((EDF_MAGIC, BDF_MAGIC)):
         return "EDF"
+    if head.startswith(MAGIC):
+        return "session"
     suffix = path.suffix.lower()
     by_name = _SUFFIXES.get(suffix)
     if head.startswith(XDF_MAGIC) or path.name.lower().endswith((".xdfz", ".xdf.gz")):
@@ -143,6 +152,17 @@ def _format(path: Path, kind: Kind) -> Format:
     if kind == "video":
         return "video"
     return refuse(path, "the format of this file is not known", f"Name {_FITTING[kind]}")
+
+
+def _of_kind(recording: SessionRecording, path: Path, kind: Kind) -> SessionRecording:
+    if recording.info.kind != kind:
+        recording.close()
+        refuse(
+            path,
+            f"this recorded stream is {recording.info.kind}, not {kind}",
+            "Choose the task of this stream, or the stream of this task",
+        )
+    return recording
 
 
 def _open_folder(path: Path, kind: Kind, rate_hz: float | None, name: str | None) -> Recording:

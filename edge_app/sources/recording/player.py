@@ -37,6 +37,7 @@ class RecordingSource(Source):
         speed: stream seconds a second; 1 is real time, None as fast as possible.
         chunk_samples: samples (frames) a chunk; None: one second of signal, or one frame.
         clock: paces the replay; None: the monotonic clock.
+        opening: of a recorded live stream that was opened several times: which one, from 0.
 
     Raises:
         ConfigError: a speed that is not positive.
@@ -58,6 +59,7 @@ class RecordingSource(Source):
         speed: float | None = None,
         chunk_samples: int | None = None,
         clock: Clock | None = None,
+        opening: int = 0,
     ) -> None:
         if speed is not None and not 0 < speed < float("inf"):
             raise ConfigError(
@@ -75,6 +77,7 @@ class RecordingSource(Source):
             gyr_unit=gyr_unit,
             rate_hz=rate_hz,
             name=name,
+            opening=opening,
         )
         self._speed = speed
         self._chunk_samples = check_chunk_samples(chunk_samples)
@@ -129,10 +132,14 @@ class RecordingSource(Source):
         recording, clock = self._recording, self._clock
         if recording is None:
             return
-        start_s = clock.now_s()
+        start_s, first_s = clock.now_s(), None
         sample_s = 1.0 / recording.info.rate_hz
         for chunk in recording.chunks(self._chunk_samples):
-            due_s = start_s + (float(chunk.times_s[-1]) + sample_s) / speed
+            if chunk.times_s.size == 0:
+                continue
+            # Of a recorded live stream the first stamp is when it was recorded, not 0.
+            first_s = float(chunk.times_s[0]) if first_s is None else first_s
+            due_s = start_s + (float(chunk.times_s[-1]) - first_s + sample_s) / speed
             await asyncio.sleep(0)
             while (now_s := clock.now_s()) < due_s:
                 await clock.sleep_until_s(min(due_s, now_s + _NAP_S))
