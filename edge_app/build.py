@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_app.clock import Clock
-from edge_app.config import (
+from edge_app.config import LslNetworkConfig, PersonConfig, StreamConfig
+from edge_app.config_sources import (
+    BleImuConfig,
+    CameraConfig,
     LslConfig,
-    PersonConfig,
     RecordingConfig,
     SimulatedConfig,
-    StreamConfig,
 )
 from edge_app.contracts import StreamInfo
 from edge_app.errors import ConfigError, ManifestError
@@ -23,6 +24,7 @@ from edge_app.inference.manifest import StrideConditioning
 from edge_app.person_file import PersonFile
 from edge_app.pipeline import Emit, Pipeline
 from edge_app.preprocess.face import FaceDetector, HaarDetector, YuNetDetector
+from edge_app.sources.liblsl import LslNetwork
 from edge_app.sources.protocol import Source
 from edge_app.supervisor import StreamJob
 from edge_app.tasks.frailty import FrailtyTask
@@ -74,44 +76,110 @@ def open_bundle(path: Path) -> Bundle:
     return bundle
 
 
-def build_source(config: StreamConfig, task: str, clock: Clock) -> Source:
+def build_source(
+    config: StreamConfig, task: str, clock: Clock, network: LslNetworkConfig
+) -> Source:
     """Return the source of a configured stream, closed.
 
     Args:
         config: the stream.
         task: what its bundle does; tells a recording which kind of stream to look for.
         clock: the stream clock of live and simulated sources.
+        network: which LSL outlets this device hears.
     """
     given = config.source
     if isinstance(given, RecordingConfig):
-        from edge_app.sources.recording.player import RecordingSource
-
-        return RecordingSource(
-            given.path,
-            kind=KIND_OF_TASK[task],
-            channel=given.channel,
-            unit=given.unit,
-            gyr_unit=given.gyr_unit,
-            rate_hz=given.rate_hz,
-            name=config.name,
-            speed=given.speed,
-            clock=clock,
-        )
+        return _recording(config.name, given, task, clock)
     if isinstance(given, LslConfig):
-        from edge_app.sources.lsl_eeg import LslEegSource
-
-        return LslEegSource(
-            name=config.name,
-            source_id=given.source_id,
-            stream_name=given.stream_name,
-            channel=given.channel,
-            unit=given.unit,
-            jitter_s=given.jitter_s,
-            resolve_timeout_s=given.resolve_timeout_s,
-            stale_after_s=given.stale_after_s,
-            session=given.session,
-        )
+        return _lsl(config.name, given, network)
+    if isinstance(given, BleImuConfig):
+        return _ble_imu(config.name, given)
+    if isinstance(given, CameraConfig):
+        return _camera(config.name, given)
     return _simulated(config.name, given, clock)
+
+
+def _recording(name: str, given: RecordingConfig, task: str, clock: Clock) -> Source:
+    from edge_app.sources.recording.player import RecordingSource
+
+    return RecordingSource(
+        given.path,
+        kind=KIND_OF_TASK[task],
+        channel=given.channel,
+        unit=given.unit,
+        gyr_unit=given.gyr_unit,
+        rate_hz=given.rate_hz,
+        name=name,
+        speed=given.speed,
+        clock=clock,
+    )
+
+
+def _lsl(name: str, given: LslConfig, network: LslNetworkConfig) -> Source:
+    from edge_app.sources.lsl_eeg import LslEegSource
+
+    return LslEegSource(
+        name=name,
+        source_id=given.source_id,
+        stream_name=given.stream_name,
+        stream_type=given.stream_type,
+        hostname=given.hostname,
+        channel=given.channel,
+        unit=given.unit,
+        jitter_s=given.jitter_s,
+        resolve_timeout_s=given.resolve_timeout_s,
+        stale_after_s=given.stale_after_s,
+        network=lsl_network(network),
+    )
+
+
+def lsl_network(given: LslNetworkConfig) -> LslNetwork:
+    """Return which LSL outlets a device hears, as the source takes it.
+
+    Args:
+        given: as configured.
+    """
+    return LslNetwork(given.session, given.known_peers, given.resolve_scope)
+
+
+def _ble_imu(name: str, given: BleImuConfig) -> Source:
+    from edge_app.sources.ble_imu import BleImuSource
+    from edge_app.sources.imu_protocols.generic import GenericImu
+    from edge_app.sources.imu_protocols.protocol import ImuProtocol, ImuSettings
+    from edge_app.sources.imu_protocols.registry import make_protocol
+
+    def protocol() -> ImuProtocol:
+        described = given.sensor
+        if described is None:
+            return make_protocol(given.protocol)
+        return GenericImu(described.layout())
+
+    return BleImuSource(
+        name=name,
+        protocol=protocol,
+        address=given.address,
+        sensor_name=given.sensor_name,
+        adapter=given.adapter,
+        settings=ImuSettings(given.rate_hz, given.acc_range_g, given.gyr_range_dps),
+        scan_timeout_s=given.scan_timeout_s,
+        connect_timeout_s=given.connect_timeout_s,
+        lost_after_s=given.lost_after_s,
+    )
+
+
+def _camera(name: str, given: CameraConfig) -> Source:
+    from edge_app.sources.opencv_camera import CameraSource
+
+    return CameraSource(
+        name=name,
+        device=given.device,
+        width_px=given.width_px,
+        height_px=given.height_px,
+        rate_hz=given.rate_hz,
+        pixel_format=given.pixel_format,
+        open_timeout_s=given.open_timeout_s,
+        lost_after_s=given.lost_after_s,
+    )
 
 
 def _simulated(name: str, given: SimulatedConfig, clock: Clock) -> Source:
@@ -209,6 +277,8 @@ def build_job(
     clock: Clock,
     emit: Emit,
     on_open: OnOpen,
+    *,
+    network: LslNetworkConfig | None = None,
     tap: Tap | None = None,
 ) -> StreamJob:
     """Return a configured stream as a job for the supervisor.
@@ -219,6 +289,7 @@ def build_job(
         clock: the stream clock.
         emit: takes the predictions.
         on_open: told of every opening.
+        network: which LSL outlets this device hears; None: the default.
         tap: put around every source of this stream; None: nothing.
     """
     health = StreamHealth(config.name)
@@ -226,7 +297,7 @@ def build_job(
     live = not isinstance(config.source, RecordingConfig)
 
     def pipeline() -> Pipeline:
-        source = build_source(config, bundle.manifest.task, clock)
+        source = build_source(config, bundle.manifest.task, clock, network or LslNetworkConfig())
         return Pipeline(
             source if tap is None else tap(source),
             road.prepare,

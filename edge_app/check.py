@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_app.build import build_source, open_person_file
 from edge_app.clock import MonotonicClock
-from edge_app.config import JsonlConfig, StreamConfig, load_config
-from edge_app.contracts import StreamInfo
+from edge_app.config import JsonlConfig, LslNetworkConfig, StreamConfig, load_config
+from edge_app.contracts import Chunk, StreamInfo
 from edge_app.errors import EdgeAppError, SourceLostError
 from edge_app.inference.bundle import Bundle, load_bundle, replay_golden
 from edge_app.preprocess.face import HaarDetector, YuNetDetector
+from edge_app.signal_check import report_signal
 from edge_app.sinks.files import make_writable_dir
 from edge_app.tasks.protocol import fit_stream
 
 FIRST_CHUNK_WITHIN_S = 5.0
+LISTEN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,56 +84,84 @@ def _check_golden(path: Path, bundle: Bundle) -> Iterator[Finding]:
         yield _failure(f"bundle {path.name}: golden", error)
 
 
-async def _open_once(config: StreamConfig, bundle: Bundle) -> tuple[StreamInfo, int]:
-    """Open a source, wait for its first samples, close it."""
-    source = build_source(config, bundle.manifest.task, MonotonicClock())
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What a source delivered in a moment."""
 
-    async def first() -> int:
+    info: StreamInfo
+    chunks: list[Chunk]
+    assumptions: tuple[str, ...]
+    trouble: str
+
+
+async def _listen(config: StreamConfig, bundle: Bundle, network: LslNetworkConfig) -> _Heard:
+    """Open a source, take what it sends for two seconds from its first sample, close it."""
+    source = build_source(config, bundle.manifest.task, MonotonicClock(), network)
+    chunks: list[Chunk] = []
+
+    async def take() -> None:
+        end_s = float("inf")
         async for chunk in source:
             if chunk.times_s.shape[0]:
-                return int(chunk.times_s.shape[0])
-        return 0
+                chunks.append(chunk)
+                end_s = min(end_s, time.monotonic() + LISTEN_S)
+            if time.monotonic() >= end_s:
+                return
 
     try:
         info = await source.open()
-        n = await asyncio.wait_for(first(), FIRST_CHUNK_WITHIN_S)
-    except asyncio.TimeoutError as error:
-        raise SourceLostError(
-            f"it opens but sends nothing within {FIRST_CHUNK_WITHIN_S:g} s",
-            source=config.name,
-            next_step="Check that the sensor is switched on and worn",
-        ) from error
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(take(), FIRST_CHUNK_WITHIN_S + LISTEN_S)
+        if not chunks:
+            raise SourceLostError(
+                f"it opens but sends nothing within {FIRST_CHUNK_WITHIN_S:g} s",
+                source=config.name,
+                next_step="Check that the sensor is switched on and worn",
+            )
+        return _Heard(info, chunks, source.assumptions, source.trouble)
     finally:
         await source.close()
-    return info, n
 
 
-def check_stream(config: StreamConfig, bundle: Bundle) -> Iterator[Finding]:
-    """Open a configured stream for a moment and hold it against its bundle.
+def check_stream(
+    config: StreamConfig, bundle: Bundle, network: LslNetworkConfig
+) -> Iterator[Finding]:
+    """Open a configured stream for two seconds and hold it against its bundle.
 
     Args:
         config: the stream.
         bundle: its bundle, loaded.
+        network: which LSL outlets this device hears.
 
     Yields:
-        Findings on the source, the fit to the model, the face detector of an emotion stream, and
-        the file that keeps the wearer, if there is to be one.
+        Findings on the source, its signal, the fit to the model, the face detector of an emotion
+        stream, and the file that keeps the wearer, if there is to be one.
     """
     subject = f"stream {config.name}"
     try:
-        info, n = asyncio.run(_open_once(config, bundle))
+        heard = asyncio.run(_listen(config, bundle, network))
     except EdgeAppError as error:
         yield _failure(subject, error)
     else:
+        info = heard.info
         what = "SIMULATED " if info.simulated else ""
-        yield Finding(
-            subject, True, f"{what}{info.kind} {info.rate_hz:g} Hz from {info.device}, {n} samples"
-        )
+        yield Finding(subject, True, f"{what}{info.kind} {info.rate_hz:g} Hz from {info.device}")
+        for assumption in heard.assumptions:
+            yield Finding(f"{subject}: assumed", True, assumption)
+        yield _check_signal(f"{subject}: signal", heard)
         yield _check_fit(f"{subject}: fits {bundle.manifest.name}", bundle, info)
     if bundle.manifest.task == "emotion":
         yield _check_detector(f"{subject}: face detector", config.face_detector)
     if config.person is not None:
         yield _check_person(f"{subject}: wearer", config, bundle, config.person.file)
+
+
+def _check_signal(subject: str, heard: _Heard) -> Finding:
+    report = report_signal(heard.info, heard.chunks)
+    detail = f"{report}; {heard.trouble}" if heard.trouble else str(report)
+    if heard.trouble and not report.advice:
+        return Finding(subject, False, detail, "See to that, then check again")
+    return Finding(subject, not report.advice, detail, report.advice)
 
 
 def _check_fit(subject: str, bundle: Bundle, info: StreamInfo) -> Finding:
@@ -191,7 +223,7 @@ def check_device(path: Path) -> Iterator[Finding]:
             yield from _check_golden(folder, bundle)
     for stream in config.streams:
         if stream.bundle in bundles:
-            yield from check_stream(stream, bundles[stream.bundle])
+            yield from check_stream(stream, bundles[stream.bundle], config.lsl)
     for sink in config.sinks:
         if isinstance(sink, JsonlConfig):
             yield _check_results(sink.directory)

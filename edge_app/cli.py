@@ -275,18 +275,29 @@ def check(
 @app.command()
 def devices(
     seconds: Annotated[float, typer.Option(min=0.5, max=60.0, help="How long to listen.")] = 4.0,
+    config: Annotated[
+        Path | None, typer.Option(help="Device YAML whose LSL session and peers to use.")
+    ] = None,
 ) -> None:
-    """List cameras, Bluetooth sensors and LSL streams in reach.
+    """List cameras, Bluetooth sensors and LSL streams in reach, and the YAML that uses them.
+
+    Paste the printed entries under `streams:` of a device YAML (device_configs/bedside.yaml shows
+    a whole one); then `edge-app check` it. With --config only what that device may hear is
+    listed: its LSL session and peers.
 
     Example: edge-app devices --seconds 10
     """
+    from edge_app.build import lsl_network
+    from edge_app.config import load_config
     from edge_app.devices import find_ble_devices, find_cameras, find_lsl_streams
 
+    network = None if config is None else lsl_network(load_config(config).lsl)
     searches: dict[str, Callable[[], list[Found]]] = {
         "Cameras": find_cameras,
-        "Lab Streaming Layer streams": partial(find_lsl_streams, seconds),
+        "Lab Streaming Layer streams": partial(find_lsl_streams, seconds, network),
         "Bluetooth LE devices": partial(find_ble_devices, seconds),
     }
+    entries: list[str] = []
     for title, search in searches.items():
         try:
             with _err.status(f"{title} ..."):
@@ -295,6 +306,10 @@ def devices(
             _out.print(f"[bold]{title}[/]: [yellow]{error}[/]", highlight=False)
             continue
         _show_found(title, found)
+        entries += [device.yaml for device in found if device.yaml]
+    if entries:
+        _say("To use them, put the entries you want under `streams:`, each with a name of its own:")
+        _out.print(Text("\n".join(entries)), soft_wrap=True)
 
 
 def _say(text: str, style: str = "") -> None:

@@ -9,78 +9,26 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from edge_app.config_units import AngularRateUnit, SignalUnit, VoltageUnit
+from edge_app.config_sources import (
+    SOURCES,
+    CameraConfig,
+    LslConfig,
+    Name,
+    Part,
+    Positive,
+    RecordingConfig,
+    SimulatedConfig,
+    SourceConfig,
+)
 from edge_app.errors import ConfigError
 from edge_app.yaml_file import read_yaml
 
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64)]
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RecordingConfig(_Part):
-    """A file or image folder, played as if it were a sensor."""
-
-    kind: Literal["recording"]
-    path: Path = Field(description="EDF, BDF, XDF, CSV or text, video, or folder of images.")
-    channel: str | None = Field(None, description="EEG channel by name.")
-    unit: SignalUnit | None = Field(None, description="Unit of the signal, if not in the file.")
-    gyr_unit: AngularRateUnit | None = Field(
-        None, description="Unit of the gyroscope where it is not clear."
-    )
-    rate_hz: Positive | None = Field(None, description="Rate where the file does not say.")
-    speed: Positive | None = Field(1.0, description="1 = real time; null = as fast as possible.")
-
-
-class SimulatedConfig(_Part):
-    """A simulated sensor; everything made of it is marked as simulated."""
-
-    kind: Literal["simulated"]
-    sensor: Literal["eeg", "imu", "face"] = Field(description="Which sensor to simulate.")
-    seed: int = Field(0, ge=0, description="The same seed gives the same signal.")
-    transport: Literal["direct", "lsl"] = Field(
-        "direct", description="lsl: through a real LSL outlet and inlet on this machine (eeg only)."
-    )
-
-    @model_validator(mode="after")
-    def _transportable(self) -> SimulatedConfig:
-        if self.transport == "lsl" and self.sensor != "eeg":
-            raise ValueError("transport lsl carries the simulated eeg only")
-        return self
-
-
-class LslConfig(_Part):
-    """One EEG channel of a Lab Streaming Layer stream."""
-
-    kind: Literal["lsl"]
-    source_id: str | None = Field(None, description="The outlet's source id: the surest name.")
-    stream_name: str | None = Field(None, description="The outlet's name, if it has no source id.")
-    channel: str | None = Field(None, description="Channel by label or index; null: the only one.")
-    unit: VoltageUnit | None = Field(
-        None, description="uV, mV, V or nV, where the stream does not say."
-    )
-    jitter_s: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        0.02, description="How far raw stamps may stray before a step counts as a gap."
-    )
-    resolve_timeout_s: Positive = Field(5.0, description="How long to look for the stream.")
-    stale_after_s: Positive = Field(3.0, description="Silence that counts as a lost stream.")
-    session: Name | None = Field(
-        None,
-        description="Hear only outlets of this LSL session on this machine; null: all in reach.",
-    )
-
-
-SourceConfig = Annotated[RecordingConfig | SimulatedConfig | LslConfig, Field(discriminator="kind")]
-
-
-class PersonConfig(_Part):
+class PersonConfig(Part):
     """What is kept of the wearer's gait, for frailty over days of wear; one file a person."""
 
     file: Path = Field(description="JSON, made when missing; remove it for another wearer.")
@@ -92,7 +40,7 @@ class PersonConfig(_Part):
     )
 
 
-class StreamConfig(_Part):
+class StreamConfig(Part):
     """One sensor and the bundle that reads it."""
 
     name: Name = Field(description="Unique name, used in every prediction.")
@@ -106,13 +54,13 @@ class StreamConfig(_Part):
     )
 
 
-class ConsoleConfig(_Part):
+class ConsoleConfig(Part):
     """A live view in the terminal."""
 
     kind: Literal["console"]
 
 
-class JsonlConfig(_Part):
+class JsonlConfig(Part):
     """predictions.jsonl and health.jsonl, appended to."""
 
     kind: Literal["jsonl"]
@@ -122,10 +70,27 @@ class JsonlConfig(_Part):
 SinkConfig = Annotated[ConsoleConfig | JsonlConfig, Field(discriminator="kind")]
 
 
-class DeviceConfig(_Part):
+class LslNetworkConfig(Part):
+    """Which Lab Streaming Layer outlets this device hears, so that two beds do not mix."""
+
+    session: Name | None = Field(
+        None, description="Hear only outlets of this session; null: those without one."
+    )
+    known_peers: tuple[Name, ...] = Field(
+        (), description="Hosts asked directly, where the network passes no broadcast."
+    )
+    resolve_scope: Literal["machine", "link", "site", "organization", "global"] | None = Field(
+        None, description="How far to look; null: link, the own subnet."
+    )
+
+
+class DeviceConfig(Part):
     """One device: its streams and where results go."""
 
     device: Name = Field(description="Name of the device; never a patient's.")
+    lsl: LslNetworkConfig = Field(
+        default_factory=LslNetworkConfig, description="For all streams of kind lsl."
+    )
     streams: tuple[StreamConfig, ...] = Field(min_length=1)
     sinks: tuple[SinkConfig, ...] = Field(min_length=1)
 
@@ -147,15 +112,8 @@ class DeviceConfig(_Part):
     @model_validator(mode="after")
     def _one_lsl_session(self) -> DeviceConfig:
         sources = [stream.source for stream in self.streams]
-        sessions = {s.session or "none" for s in sources if isinstance(s, LslConfig)}
-        if len(sessions) > 1:
-            raise ValueError(
-                f"a device can use one LSL session only, got {', '.join(sorted(sessions))}: give "
-                "all its lsl streams the same session, or run two devices"
-            )
-        if sessions and any(
-            isinstance(s, SimulatedConfig) and s.transport == "lsl" for s in sources
-        ):
+        live = any(isinstance(source, LslConfig) for source in sources)
+        if live and any(isinstance(s, SimulatedConfig) and s.transport == "lsl" for s in sources):
             raise ValueError(
                 "a simulated stream with transport lsl and a stream of kind lsl cannot be in one "
                 "device: the simulation has an LSL session of its own, so that no one takes it for "
@@ -164,13 +122,8 @@ class DeviceConfig(_Part):
         return self
 
 
-_SOURCES: dict[str, type[BaseModel]] = {
-    "recording": RecordingConfig,
-    "simulated": SimulatedConfig,
-    "lsl": LslConfig,
-}
 _SINKS: dict[str, type[BaseModel]] = {"console": ConsoleConfig, "jsonl": JsonlConfig}
-_KINDS = {**_SOURCES, **_SINKS}
+_KINDS = {**SOURCES, **_SINKS}
 _PLAIN = {
     "model_type": "must be keys with values, such as `key: value`",
     "model_attributes_type": "must be keys with values, such as {kind: ...}",
@@ -190,24 +143,31 @@ def _place(location: tuple[int | str, ...]) -> str:
     return ".".join(steps) or "top level"
 
 
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """Return the mappings that a field's type can hold."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
+
+
 def _allowed_keys(location: tuple[int | str, ...]) -> str:
     """Return the keys allowed in the mapping at a location."""
-    model: type[BaseModel] = DeviceConfig
+    models: list[type[BaseModel]] = [DeviceConfig]
     for step in location:
-        if isinstance(step, str) and step in _KINDS:
-            model = _KINDS[step]
-        elif step == "streams":
-            model = StreamConfig
-        elif step == "person":
-            model = PersonConfig
-    return f"one of {', '.join(sorted(model.model_fields))}"
+        if isinstance(step, int):
+            continue
+        if len(models) > 1:  # the kind chooses
+            models = [_KINDS[step]]
+        elif step in models[0].model_fields:
+            models = _models(models[0].model_fields[step].annotation)
+    return f"one of {', '.join(sorted(models[0].model_fields))}"
 
 
 def _in_words(error: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
     """Return the problem, what was expected and what was got."""
     location, given, kind = error["loc"], error["input"], error["type"]
     place, inside = _place(location), _place(location[:-1])
-    kinds = f"one of {', '.join(sorted(_SOURCES if 'source' in location else _SINKS))}"
+    kinds = f"one of {', '.join(sorted(SOURCES if 'source' in location else _SINKS))}"
     if kind in ("extra_forbidden", "invalid_key"):
         return f"unknown key {location[-1]!r} at {inside}", _allowed_keys(location[:-1]), None
     if kind == "missing":
@@ -279,6 +239,10 @@ def _anchored(config: DeviceConfig, base: Path) -> DeviceConfig:
             update["person"] = given.person.model_copy(update={"file": file})
         if isinstance(given.source, RecordingConfig):
             update["source"] = given.source.model_copy(update={"path": base / given.source.path})
+        if isinstance(given.source, CameraConfig) and isinstance(given.source.device, str):
+            file = base / given.source.device  # a file; an address or a pipeline is none
+            if not given.source.device.startswith("/") and file.is_file():
+                update["source"] = given.source.model_copy(update={"device": str(file)})
         return given.model_copy(update=update)
 
     def sink(given: ConsoleConfig | JsonlConfig) -> ConsoleConfig | JsonlConfig:
@@ -288,6 +252,7 @@ def _anchored(config: DeviceConfig, base: Path) -> DeviceConfig:
 
     return DeviceConfig(  # checked again, with the directories of the sinks as they are
         device=config.device,
+        lsl=config.lsl,
         streams=tuple(stream(given) for given in config.streams),
         sinks=tuple(sink(given) for given in config.sinks),
     )

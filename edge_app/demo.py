@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_app.build import find_bundle
-from edge_app.config import ConsoleConfig, DeviceConfig, JsonlConfig, SimulatedConfig, StreamConfig
+from edge_app.config import ConsoleConfig, DeviceConfig, JsonlConfig, StreamConfig
+from edge_app.config_sources import SimulatedConfig
 
 
 def demo_config(seed: int, out: Path | None) -> DeviceConfig:

@@ -13,7 +13,8 @@ from types import FrameType
 
 from edge_app.build import Tap, build_job, open_bundle
 from edge_app.clock import MonotonicClock
-from edge_app.config import DeviceConfig, JsonlConfig, RecordingConfig
+from edge_app.config import DeviceConfig, JsonlConfig
+from edge_app.config_sources import RecordingConfig
 from edge_app.contracts import StreamInfo
 from edge_app.errors import SinkError, SourceError
 from edge_app.health import StreamHealth
@@ -157,7 +158,15 @@ def run_device(
         return recorder.tap(name, KIND_OF_TASK[bundle.manifest.task], wall.origin_unix_s)
 
     jobs = [
-        build_job(stream, bundle, clock, outputs.fan_out.emit, on_open, tap(stream.name, bundle))
+        build_job(
+            stream,
+            bundle,
+            clock,
+            outputs.fan_out.emit,
+            on_open,
+            network=config.lsl,
+            tap=tap(stream.name, bundle),
+        )
         for stream, bundle in zip(config.streams, bundles, strict=True)
     ]
     healths += [job.health for job in jobs]

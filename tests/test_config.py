@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from edge_app.config import JsonlConfig, RecordingConfig, load_config
+from edge_app.build import lsl_network
+from edge_app.config import JsonlConfig, load_config
+from edge_app.config_sources import BleImuConfig, CameraConfig, RecordingConfig
 from edge_app.errors import ConfigError
+from edge_app.sources.imu_protocols.registry import PROTOCOL_NAMES
+from edge_app.sources.liblsl import LslNetwork
 from tests.conftest import ROOT
 
 GOOD = """
@@ -45,9 +50,13 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     ("old", "new", "says"),
     [
         ("device: bed-1", "device: bed-1\ncolour: red", "unknown key 'colour'"),
-        ("device: bed-1", "device: bed-1\ncolour: red", "device, sinks, streams"),
+        ("device: bed-1", "device: bed-1\ncolour: red", "device, lsl, sinks, streams"),
         ("source_id: band-7", "sourceid: band-7", "unknown key 'sourceid' at streams.0.source ("),
-        ("source_id: band-7", "sourceid: band-7", "channel, jitter_s, kind, resolve_timeout_s"),
+        (
+            "source_id: band-7",
+            "sourceid: band-7",
+            "hostname, jitter_s, kind, resolve_",
+        ),
         ("directory: out", "directory: out, colour: red", "one of directory, kind"),
         (
             "    bundle: ../exports/sleep\n    source: {kind: lsl",
@@ -61,8 +70,12 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ("path: night.edf", "pth: night.edf", "unknown key 'pth' at streams.1.source ("),
         ("directory: out", "folder: out", "unknown key 'folder' at sinks.0 ("),
         ("device: bed-1", "device: bed-1\n1: 2", "unknown key 1 at top level"),
-        ("kind: lsl", "kind: telepathy", "expected one of lsl, recording, simulated"),
-        ("kind: lsl, ", "", "key 'kind' is missing at streams.0.source (expected one of lsl, "),
+        (
+            "kind: lsl",
+            "kind: telepathy",
+            "one of ble_imu, camera, lsl, recording,",
+        ),
+        ("kind: lsl, ", "", "key 'kind' is missing at streams.0.source (expected one of ble_imu, "),
         ("kind: jsonl", "kind: paper", "unknown kind 'paper' at sinks.0 (expected one of console"),
         ("{kind: lsl, source_id: band-7}", "lsl", "streams.0.source: must be keys with values"),
         ("device: bed-1", "", "key 'device' is missing at top level"),
@@ -72,7 +85,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ("speed: null", "gyr_unit: g", "streams.1.source.gyr_unit: must be rad/s"),
         ("sinks:", "sinks:\n  - {kind: jsonl, directory: x/../out}", "one directory"),
         ("sinks:", "sinks:\n  - {kind: console}\n  - {kind: console}", "one console"),
-        ("kind: lsl", "kind: lsl, session: 'a b'", "streams.0.source.session"),
+        ("sinks:", "lsl: {session: 'a b'}\nsinks:", "lsl.session"),
         ("device: bed-1", "? [1, 2]\n: 3", "a key must be text"),
         ("device: bed-1", "device: 2020-13-45", "not valid YAML"),
         ("device: bed-1", "device: " + "[" * 5000, "nested too deeply"),
@@ -118,25 +131,78 @@ def test_one_directory_is_one_however_it_is_written(tmp_path: Path) -> None:
         load_config(write(tmp_path, text))
 
 
-SECOND_BAND = """
-  - name: second
-    bundle: ../exports/sleep
-    source: {kind: lsl, source_id: band-8SESSION}
-sinks:
-"""
-
-
-def second_band(session: str) -> str:
-    return GOOD.replace("\nsinks:\n", SECOND_BAND.replace("SESSION", session))
-
-
-def test_all_lsl_streams_of_a_device_are_of_one_session(tmp_path: Path) -> None:
+def test_the_lsl_network_is_one_for_the_whole_device(tmp_path: Path) -> None:
     """liblsl takes its session once a process."""
-    load_config(write(tmp_path, second_band("")))
-    with pytest.raises(ConfigError, match="one LSL session only, got bed-9, none"):
-        load_config(write(tmp_path, second_band(", session: bed-9")))
-    both = second_band(", session: bed-9").replace("band-7", "band-7, session: bed-9")
-    load_config(write(tmp_path, both))
+    lsl = "lsl: {session: bed-9, known_peers: [headband-pc, 10.0.0.7], resolve_scope: machine}\n"
+    network = lsl_network(load_config(write(tmp_path, GOOD + lsl)).lsl)
+    assert network == LslNetwork("bed-9", ("headband-pc", "10.0.0.7"), "machine")
+    with pytest.raises(ConfigError, match=r"unknown key 'sesion' at lsl .*known_peers, resolve"):
+        load_config(write(tmp_path, GOOD + "lsl: {sesion: bed-9}\n"))
+
+
+OWN = """{kind: ble_imu, protocol: generic, address: "c0:00:00:00:00:01", sensor: {
+  notify_uuid: 13012F01-f8c3-4f4a-a8f4-15cd926da146, struct_format: <I3f, rate_hz: 104,
+  fields: {acc_x: {index: 1, scale: -1, unit: g}, acc_y: {index: 2, scale: 1, unit: g},
+           acc_z: {index: 3, scale: 1, unit: g}}, time: {index: 0, tick_s: 1.0e-6, bits: 32},
+  start_writes: [{uuid: 13012f02-f8c3-4f4a-a8f4-15cd926da146, hex: 01 fF}]}}"""
+
+
+def with_source(source: str) -> str:
+    return GOOD.replace("{kind: recording, path: night.edf, speed: null}", source)
+
+
+def test_a_sensor_of_ones_own_is_described_in_the_file(tmp_path: Path) -> None:
+    source = load_config(write(tmp_path, with_source(OWN))).streams[1].source
+    assert isinstance(source, BleImuConfig)
+    assert source.sensor is not None
+    layout = source.sensor.layout()
+    assert layout.packet_bytes == 16
+    assert layout.notify_uuid == "13012f01-f8c3-4f4a-a8f4-15cd926da146"
+    assert layout.start_writes[0].data == b"\x01\xff"
+    assert layout.fields[0].scale == -1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("<I3f", "I3f"), "byte order"),
+        (("<I3f", "<I2f"), "an index lies outside the struct"),
+        (("unit: g}}", "unit: rad/s}}"), "acc_z has a wrong unit"),
+        (("acc_z", "gyr_z"), "name no whole triad"),
+        (("tick_s: 1.0e-6", "tick_s: 0"), "greater than 0"),
+        (("hex: 01 fF", "hex: 01 f"), "hex: "),
+        (("scale: -1,", "scal: -1,"), "unknown key 'scal' at streams.1.source.sensor.fields.acc_x"),
+        (("protocol: generic", "protocol: witmotion"), "no other protocol takes it"),
+        (("protocol: generic", "protocol: fitbit"), "protocol: "),
+        (("c0:00", "c0-00"), "address: "),
+    ],
+)
+def test_a_wrong_description_of_a_sensor_is_refused(
+    tmp_path: Path, change: tuple[str, str], says: str
+) -> None:
+    assert change[0] in OWN
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, with_source(OWN.replace(*change, 1))))
+    assert says in str(caught.value)
+
+
+def test_every_protocol_can_be_configured() -> None:
+    protocols = set(get_args(BleImuConfig.model_fields["protocol"].annotation))
+    assert protocols == {*PROTOCOL_NAMES, "generic"}
+
+
+def test_a_camera_is_a_number_an_address_or_a_file_beside_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    for given, device in [
+        ("0", 0),
+        ("/dev/v4l/by-id/usb-cam", "/dev/v4l/by-id/usb-cam"),
+        ("rtsp://ward/cam", "rtsp://ward/cam"),
+        ("clip.mp4", str(tmp_path / "clip.mp4")),
+    ]:
+        text = with_source(f"{{kind: camera, device: {given}}}")
+        source = load_config(write(tmp_path, text)).streams[1].source
+        assert isinstance(source, CameraConfig)
+        assert source.device == device
 
 
 def test_simulated_and_real_lsl_are_not_mixed(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from edge_app.build import build_job, open_bundle
 from edge_app.clock import MonotonicClock
-from edge_app.config import RecordingConfig, StreamConfig
+from edge_app.config import StreamConfig
+from edge_app.config_sources import RecordingConfig
 from edge_app.contracts import Prediction, StreamInfo
 from edge_app.errors import ConfigError, SourceLostError, SourceNotFoundError
 from edge_app.health import StreamHealth

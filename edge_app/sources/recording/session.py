@@ -54,6 +54,9 @@ class SessionRecording:
         SourceError: nothing was ever opened, or the file is damaged.
     """
 
+    _info: StreamInfo
+    assumptions: tuple[str, ...]
+
     def __init__(self, path: Path, *, opening: int = 0, name: str | None = None) -> None:
         self._path = path
         self._start = -1
