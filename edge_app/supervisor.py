@@ -3,7 +3,8 @@
 A stream that fails, or hangs in native code, never stops another: nothing is shared but the
 sinks. A stream that ends (a recording) is done; one that fails is opened again, for ever, because
 at a bedside the sensor may come back at any hour: a sensor that went away or is not there is looked
-for again at once, anything else after 1, 2, 4 ... 30 s.
+for again at once, one that cannot be used as it is after 1, 2, 2 ... s, anything else after 1, 2, 4
+... 30 s.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 FIRST_BACKOFF_S = 1.0
 MAX_BACKOFF_S = 30.0
+MAX_SOURCE_BACKOFF_S = 2.0
+"""A sensor with a wrong rate, channel or service may be right again at any moment."""
 LOOK_AGAIN_S = 0.25
 """Pause before a sensor that is away is looked for again: opening it waits for it by itself."""
 SAY_AGAIN_S = 60.0
@@ -130,16 +133,16 @@ class _Worker:
         backoff_s = self._first_backoff_s
         while not self._stopping.is_set():
             started_s = time.monotonic()
-            away = False
+            met: BaseException | None = None
             try:
                 asyncio.run(self._attempt())
                 break
             except EdgeAppError as error:
+                met = error
                 self._failed(error)
                 if self._is_permanent(error):
                     health.state = "failed"
                     return
-                away = isinstance(error, AWAY)
             # The thread's top. SystemExit and a cancellation that nobody asked for are failures
             # too: a stream must not be dead and look alive.
             except BaseException as error:
@@ -150,10 +153,10 @@ class _Worker:
             if time.monotonic() - started_s > HEALTHY_AFTER_S:
                 backoff_s = self._first_backoff_s
             health.state = "waiting"
-            if self._stopping.wait(min(LOOK_AGAIN_S, backoff_s) if away else backoff_s):
+            backoff_s = min(backoff_s, _longest_backoff_s(met))
+            if self._stopping.wait(backoff_s):
                 break
-            if not away:
-                backoff_s = min(2.0 * backoff_s, MAX_BACKOFF_S)
+            backoff_s *= 2.0
         health.state = "ended"
 
     async def _attempt(self) -> None:
@@ -183,3 +186,12 @@ class _Worker:
         self._said = (said, now_s)
         about = f"{health.stream}: "  # the errors of a source begin with it already
         logger.error("%s%s", "" if said.startswith(about) else about, said)
+
+
+def _longest_backoff_s(error: BaseException | None) -> float:
+    if isinstance(error, AWAY):
+        return LOOK_AGAIN_S
+    # What ran and came back with another rate is a ConfigError: it does not fit the model.
+    if isinstance(error, (SourceError, ConfigError)):
+        return MAX_SOURCE_BACKOFF_S
+    return MAX_BACKOFF_S

@@ -203,3 +203,83 @@ def test_a_waiting_stream_stops_at_once() -> None:
     wait_until(lambda: work.health.state == "waiting")
     assert supervisor.stop() == []
     assert not supervisor.running
+
+
+def test_a_sensor_that_is_away_is_looked_for_without_growing_pauses() -> None:
+    """Five searches in vain: with doubled pauses they would take half a minute."""
+    away: list[Callable[[], Source]] = [lambda: ScriptedSource(fail_open=MISSING)] * 5
+    work = job("a", [*away, lambda: ScriptedSource(seconds(0, 1))], [])
+    supervisor = Supervisor([work])
+    supervisor.start()
+    supervisor.join(15.0)
+    assert (work.health.state, work.health.restarts) == ("ended", 1)
+
+
+def test_a_device_that_ran_and_came_back_with_what_does_not_fit_is_tried_again() -> None:
+    rates = iter([True, False, True])
+
+    def prepare(info: StreamInfo) -> tuple[Windower, Task]:
+        if not next(rates):
+            raise ConfigError("too slow for the model", next_step="use a faster sensor")
+        return SlidingWindows(info, length_samples=10, hop_samples=10), EchoTask()
+
+    said: list[Prediction] = []
+    scripts: list[Callable[[], Source]] = [
+        lambda: ScriptedSource(seconds(0, 1), LOST),
+        lambda: ScriptedSource(seconds(0, 1)),
+    ]
+    work = job("a", scripts, said, prepare)
+    supervisor = Supervisor([work], first_backoff_s=0.01)
+    supervisor.start()
+    supervisor.join(5.0)
+    assert (work.health.state, work.health.restarts) == ("ended", 1)
+    assert [(e.kind, e.text) for e in work.health.events_after(0)] == [
+        ("open", "test"),
+        ("error", "scripted: gone. wait"),
+        ("error", "too slow for the model. use a faster sensor"),
+        ("open", "test"),
+    ]
+
+
+def test_the_same_failure_again_and_again_is_logged_and_noted_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    away: list[Callable[[], Source]] = [lambda: ScriptedSource(fail_open=MISSING)] * 8
+    work = job("a", [*away, lambda: ScriptedSource(seconds(0, 1))], [])
+    supervisor = Supervisor([work], first_backoff_s=0.001)
+    with caplog.at_level(logging.ERROR):
+        supervisor.start()
+        supervisor.join(5.0)
+    assert len(caplog.records) == 1
+    assert [e.kind for e in work.health.events_after(0)] == ["error", "open"]
+    assert [e.number for e in work.health.events_after(1)] == [2]
+
+
+def test_trouble_is_told_once_a_change_and_is_over_when_the_stream_fails(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Troubled(ScriptedSource):
+        async def open(self) -> StreamInfo:
+            info = await super().open()
+            for trouble in ("no data for 1 s", "no data for 1 s", "", "frozen picture"):
+                self.figures = (("battery_percent", 80.0),)
+                self.tell_trouble(trouble)
+            return info
+
+    scripts: list[Callable[[], Source]] = [
+        lambda: Troubled(seconds(0, 1), LOST),
+        lambda: ScriptedSource(seconds(0, 1)),
+    ]
+    work = job("a", scripts, [])
+    supervisor = Supervisor([work], first_backoff_s=0.001)
+    with caplog.at_level(logging.WARNING):
+        supervisor.start()
+        supervisor.join(5.0)
+    noted = [(e.kind, e.text) for e in work.health.events_after(0)]
+    assert noted[:3] == [
+        ("trouble", "no data for 1 s"),
+        ("over", "no data for 1 s"),
+        ("trouble", "frozen picture"),
+    ]
+    assert work.health.trouble == ""
+    assert caplog.text.count("no data for 1 s") == 1
