@@ -14,9 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from edge_app.clock import MonotonicClock
+from edge_app.contracts import UNIT_UV, Chunk, StreamInfo
 from edge_app.loopback import LslLoopbackSource
+from edge_app.sources.opencv_camera import CameraSource
 from edge_app.sources.protocol import Source
 from edge_app.sources.recording.player import RecordingSource
+from edge_app.sources.recording.session_format import MAGIC, pack_chunk, pack_opening
 from edge_app.sources.simulated import simulated_eeg, simulated_face, simulated_imu
 from tests.recording_files import (
     EdfSpec,
@@ -138,6 +141,27 @@ def _lsl(_folder: Path, _chunk_samples: int | None) -> Source:
     return LslLoopbackSource(name="s", sensor=sensor)
 
 
+def _camera(folder: Path, _chunk_samples: int | None) -> Source:
+    return CameraSource(name="s", device=str(write_video(folder / "camera.avi", 24, rate_hz=100.0)))
+
+
+def _missing_camera(folder: Path) -> tuple[Source, Callable[[], object]]:
+    path = folder / "later.avi"
+    return CameraSource(name="s", device=str(path)), lambda: write_video(path, 24, rate_hz=100.0)
+
+
+def _session(folder: Path, chunk_samples: int | None) -> Source:
+    """A recorded live stream, here of scripted chunks of unequal length."""
+    info = StreamInfo("band", "eeg", 100.0, ("Fpz",), (UNIT_UV,), "test", False)
+    records = [MAGIC, pack_opening(info, (), 0.0)]
+    for start, stop in ((0, 400), (400, 401), (401, 1000)):
+        times_s = 50.0 + np.arange(start, stop) / 100.0
+        records.append(pack_chunk(Chunk(times_s, times_s.astype(np.float32)[:, None])))
+    path = folder / "band.stream"
+    path.write_bytes(b"".join(records))
+    return RecordingSource(path, kind="eeg", chunk_samples=chunk_samples)
+
+
 SOURCES: list[SourceCase] = [
     SourceCase("simulated-eeg", _simulated(simulated_eeg, 40.0), replays=False),
     SourceCase("simulated-imu", _simulated(simulated_imu, 20.0), replays=False),
@@ -151,4 +175,14 @@ SOURCES: list[SourceCase] = [
     SourceCase("video", _video),
     SourceCase("images", _images),
     SourceCase("edf-paced", _paced, _missing_edf),
+    SourceCase("session", _session, resizable=False),
+    SourceCase(
+        "camera-file",
+        _camera,
+        _missing_camera,
+        ends=False,
+        replays=False,
+        resizable=False,
+        take_samples=50,
+    ),
 ]
