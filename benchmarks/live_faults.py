@@ -136,6 +136,13 @@ FAULTS = [
         "LSL: clock -20 s", "eeg", _outlet(how_jump_s=-20.0), _outlet(how_jump_s=0.0), 4.0, False
     ),
     Fault("LSL: 5 % dropped", "eeg", _outlet(how_drop=0.05), _outlet(how_drop=0.0), 8.0),
+    Fault(
+        "LSL: half the declared rate",
+        "eeg",
+        _outlet(how_sends_hz=OUTLET.rate_hz / 2),
+        _outlet(how_sends_hz=None),
+        4.0,
+    ),
     Fault("LSL: NaN burst", "eeg", _outlet(how_nan=True), _outlet(how_nan=False), 3.0),
     Fault("BLE: link lost", "foot", _sensor("drop_link"), None, 0.0),
     Fault(

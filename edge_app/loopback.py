@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
 from edge_app.contracts import Chunk, Overflow, StreamInfo
-from edge_app.sources.liblsl import configure_liblsl, load_pylsl
+from edge_app.sources.liblsl import LslNetwork, configure_liblsl, load_pylsl
 from edge_app.sources.lsl_eeg import LslEegSource
 from edge_app.sources.protocol import Source
 
@@ -31,18 +31,22 @@ class LslLoopbackSource(Source):
     def __init__(self, *, name: str, sensor: Source) -> None:
         self._sensor = sensor
         self._source_id = f"bedside-simulated-{name}-{os.getpid()}"
-        self._session = f"bedside-{os.getpid()}"
+        # Of its own and on this machine only, so that nobody takes it for a patient.
+        self._network = LslNetwork(f"bedside-{os.getpid()}", resolve_scope="machine")
         self._inlet = LslEegSource(
-            name=name, source_id=self._source_id, jitter_s=0.0, session=self._session
+            name=name, source_id=self._source_id, jitter_s=0.0, network=self._network
         )
+        self._inlet.on_trouble = self.tell_trouble
+        self._outlet: Any = None  # held here alone: it is on the network for as long as it is held
         self._feeder: asyncio.Task[None] | None = None
 
     async def open(self) -> StreamInfo:
         """Start the outlet, then open the inlet on it."""
-        configure_liblsl(self._session)
+        configure_liblsl(self._network)
+        await self.close()
         try:
-            outlet = _outlet(await self._sensor.open(), self._source_id)
-            self._feeder = asyncio.create_task(self._feed(outlet))
+            self._outlet = _outlet(await self._sensor.open(), self._source_id)
+            self._feeder = asyncio.create_task(self._feed())
             return await _unless_failed(self._feeder, self._inlet.open())
         except BaseException:
             await self.close()
@@ -62,6 +66,7 @@ class LslLoopbackSource(Source):
             await asyncio.wait({feeder})
             if not feeder.cancelled():
                 feeder.exception()  # seen where the stream is read
+        self._outlet = None
 
     async def __aiter__(self) -> AsyncIterator[Chunk]:
         """Yield what came back through LSL."""
@@ -71,16 +76,17 @@ class LslLoopbackSource(Source):
                 chunk = await _unless_failed(feeder, anext(chunks))
             except StopAsyncIteration:
                 return
+            self.figures = self._inlet.figures
             yield chunk
 
     def truth_at(self, time_s: float) -> str | None:
         """Return the simulated sleeper's true stage at a stream time."""
         return self._sensor.truth_at(time_s)
 
-    async def _feed(self, outlet: Any) -> None:
+    async def _feed(self) -> None:
         async for chunk in self._sensor:
-            if chunk.times_s.shape[0]:
-                outlet.push_chunk(chunk.samples, chunk.times_s.tolist())
+            if chunk.times_s.shape[0] and self._outlet is not None:
+                self._outlet.push_chunk(chunk.samples, chunk.times_s.tolist())
 
 
 async def _unless_failed(feeder: asyncio.Task[None], wanted: Awaitable[T]) -> T:

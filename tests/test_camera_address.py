@@ -24,7 +24,7 @@ from edge_app.sources.camera_address import CameraKind, parse_camera
         ),
         ("rtspsrc location=rtsp://h/s ! appsink", "gstreamer", None),
         ("clips/face.mp4", "file", "clips/face.mp4"),
-        ("/home/a/hello! world.mp4", "file", "/home/a/hello! world.mp4"),
+        ("/films/hello! world.mp4", "file", "/films/hello! world.mp4"),
     ],
 )
 def test_each_kind_of_device_is_recognised(

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -25,49 +20,36 @@ from edge_app.health import StreamHealth
 from edge_app.loopback import LslLoopbackSource
 from edge_app.pipeline import Pipeline
 from edge_app.sources import liblsl, lsl_inlet
-from edge_app.sources.liblsl import configure_liblsl
+from edge_app.sources.liblsl import LslNetwork, configure_liblsl
 from edge_app.sources.lsl_eeg import LslEegSource
 from edge_app.sources.protocol import Source
 from edge_app.sources.rate_check import RateCheck
 from edge_app.sources.simulated import simulated_eeg
 from edge_app.supervisor import StreamJob, Supervisor
+from tests.lsl_outlet import OutletProcess, OutletSpec
 
 pytestmark = pytest.mark.lsl
-SESSION = f"bedside-{os.getpid()}"
-Outlet = Callable[..., subprocess.Popen[bytes]]
+NETWORK = LslNetwork(f"bedside-{os.getpid()}", resolve_scope="machine")  # as the loopback's
+Outlet = Callable[..., OutletProcess]
 
 
 @pytest.fixture
 def outlet() -> Iterator[Outlet]:
-    configure_liblsl(SESSION)
-    started: list[subprocess.Popen[bytes]] = []
+    configure_liblsl(NETWORK)
+    started: list[OutletProcess] = []
 
-    def start(source_id: str, **change: object) -> subprocess.Popen[bytes]:
-        given = {
-            "name": "band",
-            "source_id": source_id,
-            "labels": ["Fpz-Cz"],
-            "units": ["microvolts"],
-            "rate_hz": 100,
-            "format": "float32",
-            "unstamped_every": 0,
-        } | change
-        given = {"sends_hz": given["rate_hz"]} | given
-        command = [sys.executable, "-m", "tests.lsl_outlet", SESSION, json.dumps(given)]
-        root = Path(__file__).resolve().parents[1]
-        started.append(subprocess.Popen(command, cwd=root, stderr=subprocess.DEVNULL))
+    def start(source_id: str, **change: Any) -> OutletProcess:
+        started.append(OutletProcess(OutletSpec(source_id, **change), NETWORK))
         return started[-1]
 
     yield start
     for process in started:
         process.kill()
-        process.wait()
 
 
-def source(source_id: str, **change: object) -> LslEegSource:
-    return LslEegSource(
-        name="eeg", source_id=source_id, resolve_timeout_s=10.0, session=SESSION, **change
-    )  # type: ignore[arg-type]
+def source(source_id: str | None, **change: Any) -> LslEegSource:
+    given = {"resolve_timeout_s": 10.0, "network": NETWORK} | change
+    return LslEegSource(name="eeg", source_id=source_id, **given)
 
 
 async def take(stream: LslEegSource | LslLoopbackSource, n: int) -> Chunk:
@@ -121,7 +103,7 @@ async def test_an_outlet_that_dies_is_lost_not_silently_recovered(outlet: Outlet
 
 
 async def test_an_outlet_that_sends_nothing_is_lost_too(outlet: Outlet) -> None:
-    outlet("mute", sends_hz=0)
+    outlet("mute", how_sends_hz=0)
     async with source("mute", stale_after_s=0.5) as stream:
         assert isinstance(stream, LslEegSource)
         with pytest.raises(SourceLostError, match=r"no data for 0\.5 s"):
@@ -130,10 +112,10 @@ async def test_an_outlet_that_sends_nothing_is_lost_too(outlet: Outlet) -> None:
 
 async def test_a_stream_that_is_not_there_is_reported_with_those_that_are(outlet: Outlet) -> None:
     outlet("present", name="other band")
-    missing = LslEegSource(name="eeg", source_id="absent", resolve_timeout_s=2.0, session=SESSION)
+    missing = source("absent", resolve_timeout_s=2.0)
     with pytest.raises(SourceNotFoundError) as caught:
         await missing.open()
-    assert "other band (present)" in str(caught.value)
+    assert "other band (present) on " in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +125,7 @@ async def test_a_stream_that_is_not_there_is_reported_with_those_that_are(outlet
         ({"labels": ["A", "B"], "units": ["uV", "uV"]}, {"channel": "C"}, r"\['A', 'B'\], got C"),
         ({"units": None}, {}, "does not say in which unit"),
         ({"units": ["furlong"]}, {}, "unit that is not known, .* got furlong"),
-        ({"format": "string", "sends_hz": 0}, {}, "sends text, not numbers"),
+        ({"format": "string", "how_sends_hz": 0}, {}, "sends text, not numbers"),
     ],
 )
 async def test_what_cannot_be_read_is_refused(
@@ -155,7 +137,7 @@ async def test_what_cannot_be_read_is_refused(
 
 
 async def test_a_stop_while_searching_is_obeyed_within_a_second() -> None:
-    configure_liblsl(SESSION)
+    configure_liblsl(NETWORK)
     searching = asyncio.create_task(source("never").open())
     await asyncio.sleep(0.3)
     searching.cancel()
@@ -174,12 +156,12 @@ def test_an_outlet_that_freezes_once_found_does_not_hold_up_a_stop(outlet: Outle
     class Freezing(LslEegSource):
         def _resolve(self, cancelled: threading.Event) -> object:
             found = super()._resolve(cancelled)
-            process.send_signal(signal.SIGSTOP)
+            process.freeze()
             frozen.set()
             return found
 
     def build() -> Pipeline:
-        stream = Freezing(name="eeg", source_id="freezes", resolve_timeout_s=20.0, session=SESSION)
+        stream = Freezing(name="eeg", source_id="freezes", resolve_timeout_s=20.0, network=NETWORK)
         return Pipeline(stream, never, never, health, clock=None)
 
     def never(_: object) -> NoReturn:
@@ -207,18 +189,18 @@ async def test_an_outlet_that_freezes_once_found_is_given_up(
 
     def freeze(self: LslEegSource, cancelled: threading.Event) -> object:
         found = resolve(self, cancelled)
-        process.send_signal(signal.SIGSTOP)
+        process.freeze()
         return found
 
     monkeypatch.setattr(LslEegSource, "_resolve", freeze)
-    stream = LslEegSource(name="eeg", source_id="frozen", resolve_timeout_s=2.0, session=SESSION)
+    stream = source("frozen", resolve_timeout_s=2.0)
     with pytest.raises(SourceLostError, match="found but does not answer"):
         await stream.open()
 
 
 @pytest.mark.parametrize("sends_hz", [50, 200])
 async def test_an_outlet_that_lies_about_its_rate_is_refused(outlet: Outlet, sends_hz: int) -> None:
-    outlet("lies", sends_hz=sends_hz)
+    outlet("lies", how_sends_hz=sends_hz)
     async with source("lies") as stream:
         assert isinstance(stream, LslEegSource)
         with pytest.raises(SourceError, match=f"expected 100 Hz, got {sends_hz} Hz"):
@@ -229,7 +211,7 @@ async def test_samples_without_a_time_are_skipped_and_said_once(
     outlet: Outlet, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lsl_inlet, "CORRECT_EVERY_S", 0.0)  # clocks compared at every pull
-    outlet("untimed", unstamped_every=4)
+    outlet("untimed", how_unstamped_every=4)
     with caplog.at_level(logging.WARNING):
         async with source("untimed") as stream:
             assert isinstance(stream, LslEegSource)
@@ -241,10 +223,10 @@ async def test_samples_without_a_time_are_skipped_and_said_once(
 
 
 def test_a_process_has_one_lsl_session() -> None:
-    configure_liblsl(SESSION)
-    configure_liblsl(SESSION)
-    for other in ("another", None):
-        with pytest.raises(ConfigError, match="one LSL session only"):
+    configure_liblsl(NETWORK)
+    configure_liblsl(NETWORK)
+    for other in (LslNetwork("another"), None):
+        with pytest.raises(ConfigError, match="one LSL session and network only"):
             configure_liblsl(other)
 
 
@@ -252,7 +234,7 @@ def test_a_session_and_a_settings_file_exclude_each_other(monkeypatch: pytest.Mo
     monkeypatch.setattr(liblsl, "_requested", [])
     monkeypatch.setenv("LSLAPICFG", "ward.cfg")
     with pytest.raises(ConfigError, match=r"ward\.cfg"):
-        configure_liblsl("bed-9")
+        configure_liblsl(LslNetwork("bed-9"))
     configure_liblsl(None)
 
 

@@ -129,7 +129,9 @@ def walking_csv(path: Path, text: str | None = None) -> Path:
         n = np.arange(1000)
         swing = 3 * (1 + np.sin(2 * np.pi * n / 100))
         rows = [
-            f"{i / 100:.2f},0.1,0.2,9.81,0.01,{s:.6f},0.02" for i, s in zip(n, swing, strict=True)
+            f"{i / 100:.2f},{0.1 + i % 7 / 1e4},{0.2 + i % 5 / 1e4},{9.81 + i % 3 / 1e4},"
+            f"{0.01 + i % 3 / 1e4},{s:.6f},{0.02 + i % 5 / 1e4}"
+            for i, s in zip(n, swing, strict=True)
         ]
         text = "\n".join(["time,acc_x,acc_y,acc_z,gyr_x,gyr_y,gyr_z", *rows]) + "\n"
     path.write_text(text, encoding="utf-8")

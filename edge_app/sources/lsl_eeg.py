@@ -1,9 +1,13 @@
 """EEG from Lab Streaming Layer: one channel of one stream, never silently recovered.
 
 ``recover=False``: a lost outlet raises ``SourceLostError`` and the supervisor resolves again,
-because liblsl's own recovery hides the gap and ignores a changed rate. The pull blocks in a
-thread, shortly; the backlog that an inlet holds right after opening is thrown away, it is up to
-half a second old.
+because liblsl's own recovery hides the gap and ignores a changed rate. So an outlet with another
+uid is always a new opening, with windows and state begun anew. A thread waits in liblsl; the
+backlog that an inlet holds right after opening is thrown away, it is up to half a second old.
+
+Raw stamps -> gaps found -> jitter removed (``lsl_stamps``) -> this machine's clock. Every gap is
+still in what is yielded, as a step of whole sample intervals; the jitter is not, so that the
+StreamInfo declares none and windowing finds single lost samples.
 """
 
 from __future__ import annotations
@@ -14,28 +18,33 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from edge_app.contracts import UNIT_UV, Chunk, Float64Array, Overflow, StreamInfo
-from edge_app.errors import SourceError, SourceLostError, SourceNotFoundError
-from edge_app.sources.liblsl import configure_liblsl, load_pylsl
-from edge_app.sources.lsl_inlet import LslInlet
+from edge_app.contracts import UNIT_UV, Chunk, Overflow, StreamInfo
+from edge_app.errors import SourceError, SourceLostError
+from edge_app.sources.liblsl import LslNetwork, configure_liblsl, load_pylsl
+from edge_app.sources.lsl_inlet import LslInlet, Pulled
+from edge_app.sources.lsl_reader import LslReader
+from edge_app.sources.lsl_resolve import LslQuery, resolve
+from edge_app.sources.lsl_stamps import ClockOffset, StampLine
+from edge_app.sources.lsl_watch import LslWatch
 from edge_app.sources.protocol import Source
-from edge_app.sources.rate_check import RateCheck
 from edge_app.units import VOLTAGE_UNITS, microvolts_per
 
-_LOOK_EVERY_S = 0.1
+_LOOK_EVERY_S = 0.25
+_FIGURES_EVERY_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Opened:
     inlet: LslInlet
     info: StreamInfo
-    index: int
     scale: float
-    rate_check: RateCheck
+    line: StampLine
+    offset: ClockOffset
+    flushed: int = 0
+    reader: LslReader | None = None
 
 
 class LslEegSource(Source):
@@ -43,15 +52,20 @@ class LslEegSource(Source):
 
     Args:
         name: the stream's name in this program.
-        source_id: the outlet's source id; the surest way to name a sensor. None: by
-            ``stream_name``.
-        stream_name: the outlet's name; None: the only stream of type EEG.
+        source_id: the outlet's source id; the surest way to name a sensor.
+        stream_name: the outlet's name.
+        stream_type: the outlet's type. All that is given of these three and ``hostname`` must
+            match, and one stream only; with none given, it is the only one of type EEG.
+        hostname: the machine that sends.
         channel: label (as in the stream's metadata) or index of the channel; None: the only one.
-        unit: of the samples, when the metadata do not say; uV, mV, V or nV.
-        jitter_s: how far the raw stamps may stray; larger steps than 1.5 samples + this are gaps.
+        unit: of the samples, instead of the metadata's; uV, mV, V or nV. A stream that does not say
+            is refused without it.
+        jitter_s: how far the raw stamps may stray; larger steps than 1.5 samples + this are gaps at
+            once, smaller ones when the stamps stay behind. 0: the stamps are exact and are passed
+            on as they are.
         resolve_timeout_s: how long to look for the stream.
         stale_after_s: no data for this long counts as lost.
-        session: hear only outlets of this LSL session on this machine; None: all in reach.
+        network: which outlets this process hears; the same for all sources of a process.
     """
 
     overflow = Overflow.BLOCK
@@ -62,26 +76,28 @@ class LslEegSource(Source):
         name: str,
         source_id: str | None = None,
         stream_name: str | None = None,
+        stream_type: str | None = None,
+        hostname: str | None = None,
         channel: str | None = None,
         unit: str | None = None,
         jitter_s: float = 0.02,
         resolve_timeout_s: float = 5.0,
         stale_after_s: float = 3.0,
-        session: str | None = None,
+        network: LslNetwork | None = None,
     ) -> None:
         self._name = name
-        self._source_id = source_id
-        self._stream_name = stream_name
+        self._query = LslQuery(source_id, stream_name, stream_type, hostname)
         self._channel = channel
         self._unit = unit
         self._jitter_s = jitter_s
         self._resolve_timeout_s = resolve_timeout_s
         self._stale_after_s = stale_after_s
-        self._session = session
+        self._network = network or LslNetwork()
         self._opened: _Opened | None = None
 
     async def open(self) -> StreamInfo:
         """Resolve, connect and describe the stream."""
+        await self.close()
         cancelled = threading.Event()  # of this opening alone
         loop = asyncio.get_running_loop()
         try:
@@ -95,40 +111,51 @@ class LslEegSource(Source):
         """Disconnect; may be called twice."""
         opened, self._opened = self._opened, None
         if opened is not None:
-            await asyncio.get_running_loop().run_in_executor(None, opened.inlet.close)
+            if opened.reader is not None:
+                opened.reader.ask_to_stop()
+            await asyncio.get_running_loop().run_in_executor(None, _disconnect, opened)
 
     async def __aiter__(self) -> AsyncIterator[Chunk]:
         """Yield what has arrived, as soon as it arrives."""
-        loop = asyncio.get_running_loop()
-        opened, last_s = self._opened, time.monotonic()
-        while opened is not None and opened is self._opened:
-            pulled = await loop.run_in_executor(None, opened.inlet.pull)
-            if pulled is not None:
-                last_s = time.monotonic()
-                yield self._chunk(opened, *pulled)
-            elif time.monotonic() - last_s > self._stale_after_s:
-                raise SourceLostError(
-                    f"no data for {self._stale_after_s:g} s, though the stream looks connected",
-                    source=self._name,
-                    next_step="Check the headset; the stream is being looked for again",
-                )
+        opened = self._opened
+        if opened is None:
+            return
+        if opened.reader is None:
+            opened.reader = LslReader(opened.inlet, asyncio.get_running_loop())
+        watch = LslWatch(
+            name=self._name,
+            rate_hz=opened.info.rate_hz,
+            jitter_s=self._jitter_s,
+            stale_after_s=self._stale_after_s,
+            line=opened.line,
+            now_s=time.monotonic(),
+        )
+        figures_at_s = 0.0
+        while opened is self._opened:
+            for pulled in await opened.reader.take(_LOOK_EVERY_S):
+                try:
+                    watch.saw(pulled)
+                except SourceLostError as error:
+                    self.tell_trouble(error.problem)
+                    raise
+                yield self._chunk(opened, pulled)
+                if opened is not self._opened:
+                    return
+            now_s = time.monotonic()
+            self.tell_trouble(watch.trouble(now_s))
+            if now_s >= figures_at_s:
+                figures_at_s = now_s + _FIGURES_EVERY_S
+                self.figures = _figures(opened, watch)
 
-    def _chunk(self, opened: _Opened, times_s: Float64Array, samples: Float64Array) -> Chunk:
-        wrong_hz = opened.rate_check.wrong_rate_hz(times_s)
-        if wrong_hz is not None:
-            raise SourceError(
-                "the stream does not send at the rate it declares",
-                source=self._name,
-                expected=f"{opened.info.rate_hz:g} Hz",
-                got=f"{wrong_hz:.3g} Hz by its own stamps",
-                next_step="Correct the rate in the program that sends, or look for lost samples",
-            )
+    def _chunk(self, opened: _Opened, pulled: Pulled) -> Chunk:
+        opened.offset.target_s = pulled.offset_s
+        times_s = opened.offset.apply(opened.line.push(pulled.times_s))
         with np.errstate(over="ignore"):  # beyond float32 becomes infinite, and is marked invalid
-            values = (samples[:, [opened.index]] * opened.scale).astype(np.float32)
-        return Chunk(times_s, values)
+            values = (pulled.values * opened.scale).astype(np.float32)
+        return Chunk(times_s, values[:, np.newaxis])
 
     def _open(self, cancelled: threading.Event) -> _Opened:
-        configure_liblsl(self._session)
+        configure_liblsl(self._network)
         found = self._resolve(cancelled)
         inlet = LslInlet(
             found, name=self._name, timeout_s=self._resolve_timeout_s, cancelled=cancelled
@@ -138,44 +165,15 @@ class LslEegSource(Source):
         except SourceError:
             inlet.close()
             raise
-        inlet.flush()
+        opened.flushed = inlet.flush()
         if cancelled.is_set():
             inlet.close()
         return opened
 
-    def _resolve(self, cancelled: threading.Event) -> Any:
-        key, value = ("type", "EEG")
-        if self._source_id is not None:
-            key, value = "source_id", self._source_id
-        elif self._stream_name is not None:
-            key, value = "name", self._stream_name
-        resolver = load_pylsl().ContinuousResolver()
-        deadline_s = time.monotonic() + self._resolve_timeout_s
-        found: list[Any] = []
-        while not found and time.monotonic() < deadline_s:
-            if cancelled.wait(_LOOK_EVERY_S):
-                break
-            found = [info for info in resolver.results() if getattr(info, key)() == value]
-        if found:  # another of the same name answers about as soon
-            cancelled.wait(2 * _LOOK_EVERY_S)
-            found = [info for info in resolver.results() if getattr(info, key)() == value]
-        if not found:
-            seen = sorted(f"{info.name()} ({info.source_id()})" for info in resolver.results())
-            raise SourceNotFoundError(
-                f"no LSL stream with {key} {value!r} in {self._resolve_timeout_s:g} s",
-                source=self._name,
-                got=seen or "no stream at all",
-                next_step="Start the outlet or correct its name; `edge-app devices` lists streams",
-            )
-        if len(found) > 1:
-            names = sorted(f"{info.name()} (source_id {info.source_id()})" for info in found)
-            raise SourceError(
-                f"several LSL streams have {key} {value!r}",
-                source=self._name,
-                got=names,
-                next_step="Name one by its source_id",
-            )
-        return found[0]
+    def _resolve(self, cancelled: threading.Event) -> object:
+        return resolve(
+            self._query, name=self._name, timeout_s=self._resolve_timeout_s, cancelled=cancelled
+        )
 
     def _describe(self, inlet: LslInlet) -> _Opened:
         described = inlet.described
@@ -183,7 +181,7 @@ class LslEegSource(Source):
             raise self._unusable("the stream sends text, not numbers", "Name the stream of samples")
         labels = [label or str(i) for i, label in enumerate(described.get_channel_labels() or [])]
         labels = labels or [str(i) for i in range(described.channel_count())]
-        index = self._choose(labels)
+        inlet.index = self._choose(labels)
         rate_hz = float(described.nominal_srate())
         if not (math.isfinite(rate_hz) and rate_hz > 0):
             raise self._unusable(
@@ -194,14 +192,18 @@ class LslEegSource(Source):
             name=self._name,
             kind="eeg",
             rate_hz=rate_hz,
-            channels=(labels[index],),
+            channels=(labels[inlet.index],),
             units=(UNIT_UV,),
             device=f"LSL {described.name()} on {described.hostname()}",
             simulated=described.desc().child("acquisition").child_value("simulated") == "true",
-            jitter_s=self._jitter_s,
         )
-        scale = self._scale(units[index] if index < len(units) else None)
-        return _Opened(inlet, info, index, scale, RateCheck(rate_hz, self._jitter_s))
+        return _Opened(
+            inlet,
+            info,
+            self._scale(units[inlet.index] if inlet.index < len(units) else None),
+            StampLine(rate_hz, self._jitter_s),
+            ClockOffset(inlet.offset_s),
+        )
 
     def _scale(self, written: str | None) -> float:
         """Return the factor to microvolts."""
@@ -242,3 +244,23 @@ class LslEegSource(Source):
         return SourceError(
             problem, source=self._name, expected=expected, got=got, next_step=next_step
         )
+
+
+def _disconnect(opened: _Opened) -> None:
+    if opened.reader is not None:
+        opened.reader.stop()
+    opened.inlet.close()
+
+
+def _figures(opened: _Opened, watch: LslWatch) -> tuple[tuple[str, float], ...]:
+    line = opened.line
+    return (
+        ("rate_measured_hz", line.rate_hz),
+        ("jitter_rms_s", line.jitter_rms_s),
+        ("clock_offset_s", opened.offset.target_s),
+        ("gaps", line.gaps),
+        ("lost_samples", line.lost_samples),
+        ("nan_samples", watch.nan_samples),
+        ("unstamped_samples", opened.inlet.unstamped),
+        ("backlog_flushed", opened.flushed),
+    )

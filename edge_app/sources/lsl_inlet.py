@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,8 +22,28 @@ T = TypeVar("T")
 
 SLICE_S = 0.25
 """No call into liblsl blocks for longer; liblsl goes on connecting between two calls."""
-CORRECT_EVERY_S = 60.0
+CORRECT_EVERY_S = 5.0
+"""Two hosts drift by up to 0.1 ms a second; liblsl measures it every 2 s in the background."""
+_BUFFER_S = 60
 _MAX_CHUNK = 4096
+_DTYPES = ("", "f4", "f8", "", "i4", "i2", "i1", "i8")  # by LSL's number of the format
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """Samples as they came.
+
+    Args:
+        times_s: (n,) raw stamps on the sender's clock, finite.
+        values: (n,) float64, the chosen channel in the sender's unit.
+        arrived_s: when they were taken, on this machine's monotonic clock.
+        offset_s: what takes the sender's clock to this machine's, as known then.
+    """
+
+    times_s: Float64Array
+    values: Float64Array
+    arrived_s: float
+    offset_s: float
 
 
 class LslInlet:
@@ -34,6 +55,12 @@ class LslInlet:
         timeout_s: how long each step of connecting may take.
         cancelled: set from another thread to give up connecting.
 
+    Attributes:
+        described: pylsl's full description of the outlet.
+        offset_s: what takes the sender's clock to this machine's.
+        index: the channel that ``pull`` returns.
+        unstamped: samples without a time, skipped.
+
     Raises:
         SourceLostError: no answer, or cancelled.
     """
@@ -41,10 +68,11 @@ class LslInlet:
     def __init__(
         self, found: Any, *, name: str, timeout_s: float, cancelled: threading.Event
     ) -> None:
+        self.index = 0
+        self.unstamped = 0
         self._name = name
         self._pylsl = load_pylsl()
-        self._inlet = self._pylsl.StreamInlet(found, max_buflen=60, recover=False)
-        self._n_unstamped = 0
+        self._inlet = self._pylsl.StreamInlet(found, max_buflen=_BUFFER_S, recover=False)
 
         def patiently(call: Callable[..., T]) -> T:
             deadline_s = time.monotonic() + timeout_s
@@ -56,9 +84,11 @@ class LslInlet:
             raise self._lost("the LSL outlet was found but does not answer")
 
         try:
+            with suppress(self._pylsl.util.TimeoutError):  # begins to compare the clocks meanwhile
+                self._inlet.time_correction(timeout=0.0)
             patiently(self._inlet.open_stream)
             self.described = patiently(self._inlet.info)
-            self._correction_s = float(patiently(self._inlet.time_correction))
+            self.offset_s = float(patiently(self._inlet.time_correction))
         except self._pylsl.util.LostError as error:
             self.close()
             raise self._lost("the LSL outlet has gone while connecting") from error
@@ -66,50 +96,65 @@ class LslInlet:
             self.close()
             raise
         self._correct_at_s = time.monotonic() + CORRECT_EVERY_S
+        n_channels = self.described.channel_count()
+        self._dtype = np.dtype(_DTYPES[self.described.channel_format()] or "f4")
+        self._rows = np.empty((_MAX_CHUNK, n_channels), self._dtype)
 
     def close(self) -> None:
-        """Disconnect."""
+        """Disconnect, and let go of liblsl's sockets and threads now, not when memory is tidied."""
         self._inlet.close_stream()
-        if self._n_unstamped:
-            logger.warning("%s: %d samples without a time in all", self._name, self._n_unstamped)
+        self._inlet = None
+        if self.unstamped:
+            logger.warning("%s: %d samples without a time in all", self._name, self.unstamped)
 
-    def flush(self) -> None:
-        """Throw away what was held since before the connection, up to half a second old."""
-        self._inlet.flush()
+    def flush(self) -> int:
+        """Throw away what has come since the connection, up to half a second old; how many."""
+        return int(self._inlet.flush())
 
-    def pull(self) -> tuple[Float64Array, Float64Array] | None:
+    def pull(self) -> Pulled | None:
         """Wait up to ``SLICE_S`` for a sample, then take what else is there.
 
         Returns:
-            (n,) stamps on this machine's clock and (n, n_channels) samples, or None.
+            Samples, or None when none came.
 
         Raises:
             SourceLostError: the outlet has gone.
         """
-        try:
-            first, stamp_s = self._inlet.pull_sample(timeout=SLICE_S)
-            if first is None:
-                return None
-            rows, stamps_s = self._inlet.pull_chunk(timeout=0.0, max_samples=_MAX_CHUNK)
-            self._correct()
-        except self._pylsl.util.LostError as error:
-            raise self._lost("the LSL outlet has gone") from error
-        samples = np.array([first, *rows], np.float64)
-        times_s = np.array([stamp_s, *stamps_s], np.float64) + self._correction_s
+        first, first_s, later_s = None, 0.0, []
+        lost = True
+        # Outside the handler, so that no traceback keeps liblsl's inlet and its sockets alive.
+        with suppress(self._pylsl.util.LostError):
+            first, first_s = self._inlet.pull_sample(timeout=SLICE_S)
+            if first is not None:
+                # Into memory of our own: lists of all channels cost more than the rest of the road.
+                _, later_s = self._inlet.pull_chunk(
+                    timeout=0.0, max_samples=_MAX_CHUNK, dest_obj=self._rows
+                )
+                self._correct()
+            lost = False
+        if lost:
+            raise self._lost("the LSL outlet has gone")
+        if first is None:
+            return None
+        n = len(later_s)
+        times_s, values = np.empty(n + 1), np.empty(n + 1)
+        times_s[0], values[0] = first_s, first[self.index]
+        times_s[1:], values[1:] = later_s, self._rows[:n, self.index]
         timed = np.isfinite(times_s)
         if not timed.all():
-            if not self._n_unstamped:
+            if not self.unstamped:
                 logger.warning("%s: samples without a time are skipped", self._name)
-            self._n_unstamped += int((~timed).sum())
-            times_s, samples = times_s[timed], samples[timed]
-        return (times_s, samples) if times_s.shape[0] else None
+            self.unstamped += int((~timed).sum())
+            times_s, values = times_s[timed], values[timed]
+            if not times_s.shape[0]:
+                return None
+        return Pulled(times_s, values, time.monotonic(), self.offset_s)
 
     def _correct(self) -> None:
-        """Read the clocks' offset anew once a minute: two hosts drift by milliseconds an hour."""
         if time.monotonic() >= self._correct_at_s:
             self._correct_at_s = time.monotonic() + CORRECT_EVERY_S
             with suppress(self._pylsl.util.TimeoutError):  # no new estimate: the last one stays
-                self._correction_s = float(self._inlet.time_correction(timeout=0.0))
+                self.offset_s = float(self._inlet.time_correction(timeout=0.0))
 
     def _lost(self, problem: str) -> SourceLostError:
         return SourceLostError(
