@@ -58,7 +58,13 @@ class GattLink(Protocol):
         """
 
     async def request(
-        self, uuid: str, data: bytes, *, reply_uuid: str, reply_starts: bytes, timeout_s: float = 2.0
+        self,
+        uuid: str,
+        data: bytes,
+        *,
+        reply_uuid: str,
+        reply_starts: bytes,
+        timeout_s: float = 2.0,
     ) -> bytes:
         """Write, and return the first notification of ``reply_uuid`` that starts so.
 
