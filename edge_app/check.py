@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_app.build import build_source, open_person_file
+from edge_app.build import open_person_file
+from edge_app.build_source import build_source
 from edge_app.clock import MonotonicClock
 from edge_app.config import JsonlConfig, LslNetworkConfig, StreamConfig, load_config
 from edge_app.contracts import Chunk, StreamInfo

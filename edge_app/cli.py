@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Callable
-from contextlib import suppress
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -18,16 +16,20 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from edge_app.cli_show import (
+    ERR,
+    OUT,
+    finish_run,
+    say,
+    show_error,
+    show_findings,
+    show_found,
+    show_replay,
+)
 from edge_app.errors import ConfigError, EdgeAppError
-from edge_app.sinks.steady_console import SteadyConsole
 
 if TYPE_CHECKING:
-    from edge_app.check import Finding
     from edge_app.devices import Found
-    from edge_app.health import StreamHealth
-    from edge_app.replay import ReplayResult
-    from edge_app.run import RunResult
-    from edge_app.sinks.console import Seen
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,8 +49,6 @@ app = typer.Typer(
     Exit codes: 0 done; 1 failed, or check not passed; 2 wrong use or configuration; 3 bundle;
     4 sensor or recording; 5 results cannot be written; 130 or 143 replay stopped by a signal.""",
 )
-_out = SteadyConsole()
-_err = SteadyConsole(stderr=True)
 
 
 class TaskName(str, Enum):
@@ -94,7 +94,7 @@ def run(
     from edge_app.config import load_config
     from edge_app.run import run_device
 
-    _finish_run(run_device(load_config(config), duration_s=duration))
+    finish_run(run_device(load_config(config), duration_s=duration))
 
 
 @app.command()
@@ -116,13 +116,16 @@ def record(
 
     Example: edge-app record device_configs/demo.yaml --out night --duration 60
     """
+    from edge_app.build_source import build_markers
     from edge_app.config import load_config
     from edge_app.recorder import Recorder
     from edge_app.run import run_device
 
     device = load_config(config)
-    _finish_run(run_device(device, duration_s=duration, recorder=Recorder(out, video=video)))
-    _say(f"recorded in {out}")
+    recorder = Recorder(out, video=video, markers=build_markers(device))
+    result = run_device(device, duration_s=duration, recorder=recorder)
+    say(f"recorded in {out}")
+    finish_run(result)
 
 
 @app.command()
@@ -150,7 +153,7 @@ def demo(
     from edge_app.demo import demo_config
     from edge_app.run import run_device
 
-    _finish_run(run_device(demo_config(seed, out), duration_s=duration, speed=speed))
+    finish_run(run_device(demo_config(seed, out), duration_s=duration, speed=speed))
 
 
 @app.command()
@@ -216,15 +219,15 @@ def replay(
         BarColumn(),
         TextColumn(columns[1]),
         TimeRemainingColumn(),
-        console=_err,
+        console=ERR,
         transient=True,
-        disable=not _err.is_terminal,
+        disable=not ERR.is_terminal,
     ) as bar:
         shown = bar.add_task(recording.name, total=None)
         result = run_replay(
             request, lambda done_s, total_s: bar.update(shown, completed=done_s, total=total_s)
         )
-    _show_replay(result)
+    show_replay(result)
 
 
 @app.command()
@@ -244,10 +247,10 @@ def report(
     table = Table("parameter", "unit", "mean", "SD", "strides")
     for row in found.table():
         table.add_row(*row)
-    _out.print(table)
+    OUT.print(table)
     for line in lines(found):
-        _say(line)
-    _say(f"picture: {draw(found, folder)}")
+        say(line)
+    say(f"picture: {draw(found, folder)}")
 
 
 @app.command()
@@ -265,9 +268,9 @@ def check(
     from edge_app.check import check_bundle, check_device
 
     is_bundle = (config / "manifest.json").is_file()
-    with _err.status("checking ..."):
+    with ERR.status("checking ..."):
         findings = list(check_bundle(config) if is_bundle else check_device(config))
-    _show_findings(findings)
+    show_findings(findings)
     if not all(finding.passed for finding in findings):
         raise typer.Exit(1)
 
@@ -287,7 +290,7 @@ def devices(
 
     Example: edge-app devices --seconds 10
     """
-    from edge_app.build import lsl_network
+    from edge_app.build_source import lsl_network
     from edge_app.config import load_config
     from edge_app.devices import find_ble_devices, find_cameras, find_lsl_streams
 
@@ -300,106 +303,16 @@ def devices(
     entries: list[str] = []
     for title, search in searches.items():
         try:
-            with _err.status(f"{title} ..."):
+            with ERR.status(f"{title} ..."):
                 found = search()
         except EdgeAppError as error:
-            _out.print(f"[bold]{title}[/]: [yellow]{error}[/]", highlight=False)
+            OUT.print(f"[bold]{title}[/]: [yellow]{error}[/]", highlight=False)
             continue
-        _show_found(title, found)
+        show_found(title, found)
         entries += [device.yaml for device in found if device.yaml]
     if entries:
-        _say("To use them, put the entries you want under `streams:`, each with a name of its own:")
-        _out.print(Text("\n".join(entries)), soft_wrap=True)
-
-
-def _say(text: str, style: str = "") -> None:
-    """Print a sentence: wrapped at words in a terminal, one line elsewhere."""
-    shown = Text(text, style=style)
-    _out.print(shown, soft_wrap=not _out.is_terminal)
-
-
-def _finish_run(result: RunResult) -> None:
-    for health in result.health:
-        _show_health(health, result.console.seen.get(health.stream) if result.console else None)
-    if result.error is not None:
-        _show_error(result.error)
-    if result.stuck:  # threads that hang in native code: the interpreter would wait for them
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError):
-                stream.flush()
-        os._exit(result.exit_code)
-    if result.exit_code:
-        raise typer.Exit(result.exit_code)
-
-
-def _show_health(health: StreamHealth, seen: Seen | None) -> None:
-    _say(f"{health.stream}: {health.state}", "bold")
-    if health.nothing_came:
-        _say("  nothing ever came from it", "red")
-    if seen is not None and (seen.labels or seen.reasons):
-        answers = [f"{label} {n}" for label, n in seen.labels.most_common()]
-        unknown = [f"unknown ({why}) {n}" for why, n in seen.reasons.most_common()]
-        _say(f"  final answers: {', '.join(answers + unknown)}")
-        if seen.compared:
-            _say(f"  agrees with the simulation's truth: {seen.agreed} of {seen.compared}")
-    age_s = health.max_latency_s
-    age = "" if age_s is None else f"; data at most {1000 * age_s:.0f} ms old"
-    _say(
-        f"  {health.samples} samples, {health.windowing.gaps} gaps, "
-        f"{health.dropped} frames dropped, {health.restarts} restarts{age}"
-    )
-    if health.last_error:
-        _say(f"  last error: {health.last_error}", "red")
-
-
-def _show_replay(result: ReplayResult) -> None:
-    for assumption in result.assumptions:
-        _err.print(Text(f"assumed: {assumption}", style="yellow"), soft_wrap=not _err.is_terminal)
-    shares = [(name, n, "") for name, n in result.labels.most_common()]
-    for name, n in result.reasons.most_common():
-        shares.append((f"unknown: {name.replace('_', ' ')}", n, "yellow"))
-    total = sum(n for _, n, _ in shares)
-    table = Table("final answer", "count", "share")
-    for name, n, style in shares:
-        table.add_row(name, str(n), f"{100 * n / total:.1f} %", style=style)
-    if shares:
-        _out.print(table)
-    health, met = result.health, result.health.windowing
-    _say(
-        f"{result.recorded_s:.1f} s of recording in {result.wall_s:.2f} s; "
-        f"{met.windows} windows, {met.gaps} gaps, {met.missing_samples} samples missing"
-    )
-    if result.stopped_by is None:
-        _say(f"{health.predictions} predictions in {result.path}")
-    elif health.predictions:
-        _say(f"stopped; what was estimated so far is in {result.path}", "yellow")
-    else:
-        _say("stopped before the first answer", "yellow")
-    if result.stopped_by is not None:
-        raise typer.Exit(128 + result.stopped_by)
-
-
-def _show_findings(findings: list[Finding]) -> None:
-    for finding in findings:
-        mark, style = ("ok    ", "green") if finding.passed else ("FAILED", "bold red")
-        line = Text(f"{mark}  ", style=style)
-        line.append(f"{finding.subject}: ", style="bold")
-        line.append(finding.detail, style="default")
-        _out.print(line, soft_wrap=True)
-        if finding.next_step:
-            _out.print(Text(f"        {finding.next_step}", style="yellow"), soft_wrap=True)
-    failed = sum(not finding.passed for finding in findings)
-    _say(f"{len(findings) - failed} ok, {failed} failed")
-
-
-def _show_found(title: str, found: list[Found]) -> None:
-    if not found:
-        _out.print(f"[bold]{title}[/]: none found", highlight=False)
-        return
-    table = Table("name", "address", "details", title=title, title_justify="left")
-    for device in found:
-        table.add_row(device.name, device.address, device.details)
-    _out.print(table)
+        say("To use them, put the entries you want under `streams:`, each with a name of its own:")
+        OUT.print(Text("\n".join(entries)), soft_wrap=True)
 
 
 @app.callback()
@@ -410,8 +323,8 @@ def _prepare(
 ) -> None:
     level = os.environ.get("BEDSIDE_LOG", "INFO" if verbose else "WARNING").upper()
     handler: logging.Handler = logging.StreamHandler()
-    if _err.is_terminal:
-        handler = RichHandler(console=_err, show_path=False, markup=False)
+    if ERR.is_terminal:
+        handler = RichHandler(console=ERR, show_path=False, markup=False)
     logging.basicConfig(level=level, format="%(message)s", handlers=[handler], force=True)
 
 
@@ -424,13 +337,8 @@ def run_command_line() -> int:
     try:
         app()
     except EdgeAppError as error:
-        _show_error(error)
+        show_error(error)
         return error.exit_code
     except SystemExit as end:  # wrong use, --help, Ctrl-C: already shown
         return end.code if isinstance(end.code, int) else 1
     return 0
-
-
-def _show_error(error: EdgeAppError) -> None:
-    told = Text("Error: ", style="bold red").append(str(error), style="default")
-    _err.print(told, soft_wrap=True)

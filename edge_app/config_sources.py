@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from edge_app.config_units import AngularRateUnit, SignalUnit, VoltageUnit
 from edge_app.errors import ConfigError
@@ -23,6 +23,8 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64)]
 Uuid = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
 Address = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$")]
 Hex = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2} ?)+$")]
+Channel = Annotated[str, BeforeValidator(lambda given: str(given) if type(given) is int else given)]
+"""A label, or an index with or without quotes."""
 ProtocolName = Literal[
     "witmotion",
     "movella_dot",
@@ -80,7 +82,9 @@ class LslConfig(Part):
     stream_name: str | None = Field(None, description="The outlet's name.")
     stream_type: str | None = Field(None, description="The outlet's type; null: EEG if nameless.")
     hostname: str | None = Field(None, description="The computer that sends.")
-    channel: str | None = Field(None, description="Channel by label or index; null: the only one.")
+    channel: Channel | None = Field(
+        None, description="Channel by label or index; null: the only one."
+    )
     unit: VoltageUnit | None = Field(
         None, description="uV, mV, V or nV, where the stream does not say."
     )

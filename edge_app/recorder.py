@@ -16,8 +16,9 @@ from pathlib import Path
 
 from edge_app.contracts import Chunk, Kind, StreamInfo
 from edge_app.errors import ConfigError, EdgeAppError, SinkError
-from edge_app.sinks.files import make_writable_dir, writing_to
+from edge_app.sinks.files import LineFile, make_writable_dir, writing_to
 from edge_app.sinks.protocol import OncePerMinute
+from edge_app.sources.lsl_markers import LslMarkers
 from edge_app.sources.protocol import Source
 from edge_app.sources.recording.session_format import (
     FAILED,
@@ -161,15 +162,24 @@ class Recorder:
     Args:
         directory: made when missing; must hold no recording of these streams.
         video: whether pictures are kept too. They show a person, and need megabytes a second.
+        markers: hears the LSL markers to keep; None: none are kept.
 
     Raises:
         SinkError: the directory cannot be made or written to.
+        SourceError: no liblsl to hear markers with.
     """
 
-    def __init__(self, directory: Path, *, video: bool = False) -> None:
+    def __init__(
+        self, directory: Path, *, video: bool = False, markers: LslMarkers | None = None
+    ) -> None:
         self._directory = make_writable_dir(directory)
         self._video = video
         self._files: list[StreamFile] = []
+        self._markers = markers
+        self._marker_lines: LineFile | None = None
+        if markers is not None:
+            self._marker_lines = LineFile(directory / "markers.jsonl")
+            markers.start()
 
     def tap(
         self, name: str, kind: Kind, unix_of_zero_s: Callable[[], float]
@@ -192,7 +202,28 @@ class Recorder:
         self._files.append(file)
         return lambda source: RecordedSource(source, file, unix_of_zero_s)
 
-    def close(self) -> None:
-        """Close every file; may be called twice."""
+    def write_markers(self) -> None:
+        """Write the markers that have come; to be called now and then.
+
+        Raises:
+            SinkError: the disk refuses; they are held and tried again with the next ones.
+        """
+        if self._markers is None or self._marker_lines is None:
+            return
+        for marker in self._markers.take():
+            told = {"time_s": round(marker.time_s, 6), "stream": marker.stream}
+            self._marker_lines.append(json.dumps(told | {"text": marker.text}))
+
+    def close(self) -> SinkError | None:
+        """Close every file, may be called twice; return what is lost of the markers."""
         for file in self._files:
             file.close()
+        if self._markers is None or self._marker_lines is None:
+            return None
+        self._markers.stop()
+        try:
+            self.write_markers()
+            self._marker_lines.close()
+        except SinkError as error:
+            return error
+        return None

@@ -24,7 +24,7 @@ from edge_app.recorder import Recorder
 from edge_app.sinks.console import ConsoleSink
 from edge_app.sinks.files import make_writable_dir
 from edge_app.sinks.jsonl import JsonlSink
-from edge_app.sinks.protocol import FanOut, Origin
+from edge_app.sinks.protocol import FanOut, OncePerMinute, Origin
 from edge_app.sinks.wall_time import WallTime
 from edge_app.sources.protocol import Source
 from edge_app.supervisor import Supervisor
@@ -68,11 +68,14 @@ class _Outputs:
         fan_out: takes the predictions.
         console: the live view, if there is one.
         records: health and events, for each directory.
+        recorder: keeps what the sensors deliver, if it is kept.
     """
 
     fan_out: FanOut = field(default_factory=lambda: FanOut([], strict=False))
     console: ConsoleSink | None = None
     records: list[HealthRecord | EventRecord] = field(default_factory=list)
+    recorder: Recorder | None = None
+    complaints: OncePerMinute = field(default_factory=OncePerMinute)
 
     def refresh(self, *, health_due: bool) -> None:
         if self.console is not None:
@@ -80,10 +83,17 @@ class _Outputs:
         for record in self.records:
             if health_due or isinstance(record, EventRecord):
                 record.write()
+        if self.recorder is not None:
+            try:
+                self.recorder.write_markers()
+            except SinkError as error:
+                self.complaints.log(error)
 
     def close(self) -> SinkError | None:
         """Close everything; return the first loss."""
         losses = [closed(self.fan_out), *(record.close() for record in self.records)]
+        if self.recorder is not None:
+            losses.append(self.recorder.close())
         return next((loss for loss in losses if loss is not None), None)
 
 
@@ -142,6 +152,7 @@ def run_device(
     bundles = [open_bundle(stream.bundle) for stream in config.streams]
     healths: list[StreamHealth] = []
     outputs = _open_outputs(config, healths, clock)
+    outputs.recorder = recorder
     recordings = {s.name for s in config.streams if isinstance(s.source, RecordingConfig)}
     wall = WallTime(clock)
 
@@ -184,8 +195,6 @@ def run_device(
                 if health.nothing_came:
                     health.state = "failed"
             error = outputs.close()
-            if recorder is not None:
-                recorder.close()
     return RunResult(tuple(healths), outputs.console, tuple(stuck), error)
 
 

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from edge_app.build import lsl_network
+from edge_app.build_source import lsl_network
 from edge_app.config import JsonlConfig, load_config
 from edge_app.config_sources import BleImuConfig, CameraConfig, RecordingConfig
 from edge_app.errors import ConfigError

@@ -8,6 +8,7 @@ import errno
 import json
 import logging
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,11 +24,14 @@ from edge_app.pipeline import Pipeline
 from edge_app.recorder import Recorder, StreamFile
 from edge_app.replay import ReplayRequest, replay
 from edge_app.sinks.jsonl import to_json
+from edge_app.sources.liblsl import LslNetwork
+from edge_app.sources.lsl_markers import LslMarkers
 from edge_app.sources.protocol import Source
 from edge_app.sources.recording.player import RecordingSource
 from edge_app.sources.recording.session import SessionRecording, count_openings
 from edge_app.sources.simulated import simulated_eeg, simulated_face, simulated_imu
 from edge_app.supervisor import StreamJob, Supervisor
+from tests.lsl_outlet import OutletProcess, OutletSpec
 from tests.scripted import ScriptedSource, seconds
 
 UNIX_OF_ZERO_S = 1_800_000_000.25
@@ -218,3 +222,25 @@ def test_another_kind_of_stream_is_refused(tmp_path: Path) -> None:
     path = recorded(tmp_path, seconds(0, 1))
     with pytest.raises(SourceError, match="is eeg, not imu"):
         asyncio.run(RecordingSource(path, kind="imu").open())
+
+
+@pytest.mark.lsl
+def test_markers_are_kept_with_their_time(tmp_path: Path) -> None:
+    network = LslNetwork(f"bedside-{os.getpid()}", resolve_scope="machine")
+    recorder = Recorder(tmp_path, markers=LslMarkers(network))
+    spec = OutletSpec("buttons", name="buttons", stream_type="Markers", format="string", rate_hz=0)
+    outlet = OutletProcess(spec, network)
+    kept = tmp_path / "markers.jsonl"
+    try:
+        outlet.wait_until_up()
+        deadline_s = time.monotonic() + 20.0
+        while not kept.read_text() and time.monotonic() < deadline_s:
+            outlet.tell(push="lights out")
+            time.sleep(0.2)
+            recorder.write_markers()
+    finally:
+        outlet.kill()
+        assert recorder.close() is None
+    first = json.loads(kept.read_text().splitlines()[0])
+    assert (first["stream"], first["text"]) == ("buttons", "lights out")
+    assert abs(time.monotonic() - first["time_s"]) < 30.0
