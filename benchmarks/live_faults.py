@@ -102,6 +102,16 @@ def _wrong_table(rig: LiveRig) -> None:
     rig.bluez.command("drop_link", address=SENSOR.address)
 
 
+def _unpaired(rig: LiveRig) -> None:
+    rig.bluez.command("set", address=SENSOR.address, needs_pairing=True, paired=False)
+    rig.bluez.command("drop_link", address=SENSOR.address)
+
+
+def _refusing(rig: LiveRig) -> None:
+    rig.bluez.command("set", address=SENSOR.address, refuse_connects=3)
+    rig.bluez.command("drop_link", address=SENSOR.address)
+
+
 def _camera_fault(name: str, fault: str, *, spoils: bool = True, lasts_s: float = 6.0) -> Fault:
     return Fault(f"camera: {name}", "face", _camera(fault), _camera_well, lasts_s, spoils)
 
@@ -156,6 +166,15 @@ FAULTS = [
     ),
     Fault("BLE: sensor reboots (0.5 s)", "foot", _sensor("reboot", off_s=0.5), None, 0.0),
     Fault("BLE: wrong UUID", "foot", _wrong_table, _sensor("set", wrong_table=False)),
+    Fault("BLE: pairing refused", "foot", _unpaired, _sensor("set", needs_pairing=False)),
+    Fault("BLE: three connects refused", "foot", _refusing, None, 0.0),
+    Fault(
+        "BLE: 5 % lost",
+        "foot",
+        _sensor("set", drop_fraction=0.05),
+        _sensor("set", drop_fraction=0.0),
+        8.0,
+    ),
     Fault("BLE: truncated 20 %", "foot", _packets(truncate=0.2), _packets(), 8.0),
     Fault("BLE: merged 20 %", "foot", _packets(merge=0.2), _packets(), 5.0, False),
     Fault("BLE: split 20 %", "foot", _packets(split=0.2), _packets(), 5.0, False),
@@ -167,6 +186,19 @@ FAULTS = [
         "foot",
         lambda rig: rig.bluez.command("remove_adapter", name="hci0"),
         lambda rig: rig.bluez.command("return_adapter", name="hci0"),
+    ),
+    Fault(
+        "BLE: adapter switched off",
+        "foot",
+        lambda rig: rig.bluez.command("power", name="hci0", on=False),
+        lambda rig: rig.bluez.command("power", name="hci0", on=True),
+    ),
+    Fault(
+        "BLE: BlueZ restarts",
+        "foot",
+        lambda rig: (rig.bluez.stop_bluez(), rig.bluez.start_bluez()),
+        None,
+        0.0,
     ),
     Fault("BLE: D-Bus restarts", "foot", lambda rig: rig.bluez.restart(pause_s=0.5), None, 0.0),
     _camera_fault("unplugged", "unplugged"),

@@ -21,6 +21,7 @@ from edge_app.sources.protocol import Source
 from edge_app.sources.recording.player import RecordingSource
 from edge_app.sources.recording.session_format import MAGIC, pack_chunk, pack_opening
 from edge_app.sources.simulated import simulated_eeg, simulated_face, simulated_imu
+from tests.fake_bluez import NO_DBUS, RiggedBleSource
 from tests.recording_files import (
     EdfSpec,
     XdfStreamSpec,
@@ -162,6 +163,15 @@ def _session(folder: Path, chunk_samples: int | None) -> Source:
     return RecordingSource(path, kind="eeg", chunk_samples=chunk_samples)
 
 
+def _ble(_folder: Path, _chunk_samples: int | None) -> Source:
+    return RiggedBleSource()
+
+
+def _absent_ble(_folder: Path) -> tuple[Source, Callable[[], object]]:
+    source = RiggedBleSource(in_range=False)
+    return source, lambda: setattr(source, "in_range", True)
+
+
 SOURCES: list[SourceCase] = [
     SourceCase("simulated-eeg", _simulated(simulated_eeg, 40.0), replays=False),
     SourceCase("simulated-imu", _simulated(simulated_imu, 20.0), replays=False),
@@ -186,3 +196,15 @@ SOURCES: list[SourceCase] = [
         take_samples=50,
     ),
 ]
+if not NO_DBUS:
+    SOURCES.append(
+        SourceCase(
+            "ble",
+            _ble,
+            _absent_ble,
+            ends=False,
+            replays=False,
+            resizable=False,
+            take_samples=300,
+        )
+    )
