@@ -275,6 +275,17 @@ def test_loss_is_exact_where_the_sensor_sends_time_or_counter(name: str) -> None
     assert any("% of samples lost in the last 5 s" in text for text in got.troubles())
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_five_percent_loss_is_told_within_two_seconds_and_none_is_not(seed: int) -> None:
+    sensor = make_sensor("movella_dot")
+    begins = 900
+    drawn = np.random.default_rng(seed).random(3000) < 0.05
+    got = run(sensor, 1800 / sensor.rate_hz, batched(0.03), lambda k: k >= begins and drawn[k])
+    first = next(at_s for at_s, text in got.told if text)
+    assert "% of samples lost" in dict(got.told)[first]
+    assert 0.0 < first - begins / sensor.rate_hz < 2.0  # told times begin at 0
+
+
 @pytest.mark.parametrize("kinds", [(2,), (5,), (2, 5)], ids=["acc", "gyro", "both"])
 def test_a_lost_frame_of_either_half_loses_its_samples_once(kinds: tuple[int, ...]) -> None:
     sensor = make_sensor("polar_sense")

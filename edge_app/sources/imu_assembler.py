@@ -13,6 +13,8 @@ from edge_app.sources.imu_protocols.protocol import ImuBlock, ImuProtocol, ImuSe
 from edge_app.sources.imu_time.clock_fit import CRYSTAL, SAMPLE_RATE, ClockFit
 from edge_app.sources.imu_time.counters import (
     LOSS_STRETCH_S,
+    SOON_SHARE,
+    SOON_STRETCH_S,
     TOLD_SHARE,
     ImuCounters,
     LossEstimate,
@@ -31,7 +33,7 @@ _BAD_S = 1.0
 _BAD_PACKETS = 10
 _TELL_RESTART_S = 3.0
 _TELL_CLOCK_S = 10.0
-_TELL_SHARES_EVERY_S = 1.0
+_TELL_SHARES_EVERY_S = 0.5
 _ALONE_S = 1.0
 _HOST_JITTER_SAMPLES = 0.25
 _HOST_JITTER_S = 0.003
@@ -167,6 +169,9 @@ class ImuAssembler:
         if lost > TOLD_SHARE:
             about = "about " if self._host_only else ""
             return f"{about}{100 * lost:.1f} % of samples lost in the last {LOSS_STRETCH_S:g} s"
+        soon = self._loss.share(now_s, SOON_STRETCH_S)
+        if soon > SOON_SHARE:
+            return f"{100 * soon:.1f} % of samples lost in the last {SOON_STRETCH_S:g} s"
         if lost < -TOLD_SHARE:
             return f"about {-100 * lost:.1f} % more samples than the rate says"
         bad = self._bad.share(now_s)

@@ -8,6 +8,9 @@ from dataclasses import dataclass, fields
 LOSS_STRETCH_S = 5.0
 TOLD_SHARE = 0.02
 """Loss, or bad packets, from which on it is told."""
+SOON_STRETCH_S = 1.5
+SOON_SHARE = 0.03
+"""More than this is told before five seconds of it have gone by."""
 _BIN_S = 0.5
 _SHORTEST_S = 2.0
 
@@ -44,7 +47,7 @@ class ImuCounters:
 
 
 class RecentShare:
-    """What share of things went wrong in the last five seconds."""
+    """What share of things went wrong of late."""
 
     def __init__(self) -> None:
         self._bins: deque[list[float]] = deque()  # [start_s, good, wrong]
@@ -66,15 +69,16 @@ class RecentShare:
         while now_s - bins[0][0] > LOSS_STRETCH_S:
             bins.popleft()
 
-    def share(self, now_s: float) -> float:
+    def share(self, now_s: float, stretch_s: float = LOSS_STRETCH_S) -> float:
         """Return the share that went wrong, 0 to 1; 0 when nothing was counted.
 
         Args:
             now_s: the present.
+            stretch_s: how far back to look, five seconds at most.
         """
         good = wrong = 0.0
         for start_s, some_good, some_wrong in self._bins:
-            if now_s - start_s <= LOSS_STRETCH_S:
+            if now_s - start_s <= stretch_s:
                 good += some_good
                 wrong += some_wrong
         return wrong / (good + wrong) if wrong else 0.0
