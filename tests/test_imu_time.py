@@ -275,15 +275,14 @@ def test_loss_is_exact_where_the_sensor_sends_time_or_counter(name: str) -> None
     assert any("% of samples lost in the last 5 s" in text for text in got.troubles())
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_five_percent_loss_is_told_within_two_seconds_and_none_is_not(seed: int) -> None:
-    sensor = make_sensor("movella_dot")
+@pytest.mark.parametrize("name", ["movella_dot", "generic"])
+def test_five_percent_loss_is_told_within_two_seconds(name: str) -> None:
+    sensor = make_sensor(name)
     begins = 900
-    drawn = np.random.default_rng(seed).random(3000) < 0.05
-    got = run(sensor, 1800 / sensor.rate_hz, batched(0.03), lambda k: k >= begins and drawn[k])
-    first = next(at_s for at_s, text in got.told if text)
-    assert "% of samples lost" in dict(got.told)[first]
-    assert 0.0 < first - begins / sensor.rate_hz < 2.0  # told times begin at 0
+    got = run(sensor, 1800 / sensor.rate_hz, batched(0.03), lambda k: k >= begins and k % 20 == 7)
+    first_s = next(at_s for at_s, text in got.told if text)
+    assert "% of samples lost" in dict(got.told)[first_s]
+    assert 0.0 < first_s - begins / sensor.rate_hz <= 2.0  # told times begin at 0
 
 
 @pytest.mark.parametrize("kinds", [(2,), (5,), (2, 5)], ids=["acc", "gyro", "both"])
