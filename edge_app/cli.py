@@ -123,7 +123,10 @@ def record(
 
     device = load_config(config)
     recorder = Recorder(out, video=video, markers=build_markers(device))
-    result = run_device(device, duration_s=duration, recorder=recorder)
+    try:
+        result = run_device(device, duration_s=duration, recorder=recorder)
+    finally:
+        recorder.close()
     say(f"recorded in {out}")
     finish_run(result)
 

@@ -231,6 +231,11 @@ class BleImuConfig(Part):
     def _described(self) -> BleImuConfig:
         if (self.protocol == "generic") != (self.sensor is not None):
             raise ValueError("protocol generic needs `sensor`, and no other protocol takes it")
+        if self.address is None and self.sensor_name is None:
+            raise ValueError(
+                "needs `address`, or at least `sensor_name`, so that another bed's sensor is never "
+                "taken for this one; `edge-app devices` prints it"
+            )
         return self
 
 

@@ -175,6 +175,7 @@ def test_a_sensor_of_ones_own_is_described_in_the_file(tmp_path: Path) -> None:
         (("protocol: generic", "protocol: witmotion"), "no other protocol takes it"),
         (("protocol: generic", "protocol: fitbit"), "protocol: "),
         (("c0:00", "c0-00"), "address: "),
+        (('address: "c0:00:00:00:00:01", ', ""), "another bed's sensor"),
     ],
 )
 def test_a_wrong_description_of_a_sensor_is_refused(
