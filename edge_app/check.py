@@ -23,6 +23,12 @@ from edge_app.tasks.protocol import fit_stream
 
 FIRST_CHUNK_WITHIN_S = 5.0
 LISTEN_S = 2.0
+SHOWN_FIGURES = {
+    "jitter_rms_s": ("raw jitter {:.1f} ms", 1000.0),
+    "battery_percent": ("battery {:.0f} %", 1.0),
+    "rssi_dbm": ("radio {:.0f} dBm", 1.0),
+}
+"""What sources measure themselves and a person wants to see here, with a factor to its unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,7 @@ class _Heard:
     chunks: list[Chunk]
     assumptions: tuple[str, ...]
     trouble: str
+    figures: tuple[tuple[str, float], ...]
 
 
 async def _listen(config: StreamConfig, bundle: Bundle, network: LslNetworkConfig) -> _Heard:
@@ -119,7 +126,7 @@ async def _listen(config: StreamConfig, bundle: Bundle, network: LslNetworkConfi
                 source=config.name,
                 next_step="Check that the sensor is switched on and worn",
             )
-        return _Heard(info, chunks, source.assumptions, source.trouble)
+        return _Heard(info, chunks, source.assumptions, source.trouble, source.figures)
     finally:
         await source.close()
 
@@ -159,7 +166,12 @@ def check_stream(
 
 def _check_signal(subject: str, heard: _Heard) -> Finding:
     report = report_signal(heard.info, heard.chunks)
-    detail = f"{report}; {heard.trouble}" if heard.trouble else str(report)
+    shown = [
+        SHOWN_FIGURES[name][0].format(SHOWN_FIGURES[name][1] * value)
+        for name, value in heard.figures
+        if name in SHOWN_FIGURES
+    ]
+    detail = ", ".join([str(report), *shown]) + (f"; {heard.trouble}" if heard.trouble else "")
     if heard.trouble and not report.advice:
         return Finding(subject, False, detail, "See to that, then check again")
     return Finding(subject, not report.advice, detail, report.advice)

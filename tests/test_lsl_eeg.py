@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import threading
@@ -196,6 +197,62 @@ async def test_an_outlet_that_freezes_once_found_is_given_up(
     stream = source("frozen", resolve_timeout_s=2.0)
     with pytest.raises(SourceLostError, match="found but does not answer"):
         await stream.open()
+
+
+@pytest.fixture
+def no_tidying() -> Iterator[None]:
+    """Objects that refer to each other stay, as they may for hours in a quiet program."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+    gc.collect()
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def fail_to_open(stream: LslEegSource, problem: str) -> None:
+    """Open as the supervisor does; asyncio.run leaves its errors in a ring with their traceback."""
+    with pytest.raises(SourceError, match=problem):
+        asyncio.run(stream.open())
+
+
+@pytest.mark.usefixtures("no_tidying")
+def test_searches_in_vain_leave_no_sockets_behind() -> None:
+    configure_liblsl(NETWORK)
+    stream = source("nobody", resolve_timeout_s=0.2)
+    fail_to_open(stream, "no LSL stream with")
+    before = descriptors()
+    for _ in range(3):
+        fail_to_open(stream, "no LSL stream with")
+    assert descriptors() <= before + 1
+
+
+@pytest.mark.usefixtures("no_tidying")
+@pytest.mark.parametrize("fault", ["frozen", "dead"])
+def test_connections_that_fail_leave_no_sockets_behind(
+    outlet: Outlet, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    found: list[object] = []
+
+    def once(_self: LslEegSource, cancelled: threading.Event) -> object:
+        if not found:
+            found.append(resolve(_self, cancelled))
+            process.freeze() if fault == "frozen" else process.kill()
+        return found[0]
+
+    process = outlet(fault)
+    process.wait_until_up()
+    resolve = LslEegSource._resolve
+    monkeypatch.setattr(LslEegSource, "_resolve", once)
+    stream = source(fault, resolve_timeout_s=1.0)
+    fail_to_open(stream, "LSL outlet")
+    before = descriptors()
+    for _ in range(3):
+        fail_to_open(stream, "LSL outlet")
+    assert descriptors() <= before + 1
 
 
 @pytest.mark.parametrize("sends_hz", [50, 200])

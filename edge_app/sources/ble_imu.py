@@ -235,9 +235,9 @@ class BleImuSource(Source):
                 protocol.start(link, self._settings), self._connect_timeout_s
             )
             assembler = ImuAssembler(protocol, setup, self._name)
-            info = assembler.info(
-                device=f"{protocol.title} {sighting.advertised.name}".strip(), simulated=False
-            )
+            advertised = sighting.advertised
+            named = f" {advertised.name!r}" if advertised.name else ""
+            info = assembler.info(device=f"{protocol.title}{named} {advertised.address}")
         except BaseException as error:
             await radio.release(sighting.advertised.address, link)
             if isinstance(error, Exception) and not isinstance(error, SourceError):
