@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from edge_app.tasks.frailty import FrailtyTask
 from edge_app.tasks.protocol import Task, build_windower, fit_stream
 from edge_app.tasks.registry import build_task
 from edge_app.windowing import Windower
+
+logger = logging.getLogger(__name__)
 
 DAY_S = 86_400.0
 
@@ -102,6 +105,7 @@ class StreamRoad:
         """
         windower = build_windower(fit_stream(self.bundle.manifest, info), info)
         if self.task is None:
+            _warn_if_slow(info, self.bundle.manifest.stream.rate_hz)
             kept = None if self.open_person is None else self.open_person()
             if kept is not None:
                 kept.claim(simulated=info.simulated)
@@ -112,6 +116,17 @@ class StreamRoad:
         else:
             self.task.adopt(info)
         return windower, self.task
+
+
+def _warn_if_slow(info: StreamInfo, model_hz: float | None) -> None:
+    if model_hz is not None and info.rate_hz < model_hz:
+        logger.warning(
+            "%s: the sensor sends %g samples a second, the model has learnt from %g: answers may "
+            "be less sure",
+            info.name,
+            info.rate_hz,
+            model_hz,
+        )
 
 
 def open_person_file(config: StreamConfig, bundle: Bundle) -> PersonFile | None:

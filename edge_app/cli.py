@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -271,10 +272,9 @@ def check(
     from edge_app.check import check_bundle, check_device
 
     is_bundle = (config / "manifest.json").is_file()
-    with ERR.status("checking ..."):
-        findings = list(check_bundle(config) if is_bundle else check_device(config))
-    show_findings(findings)
-    if not all(finding.passed for finding in findings):
+    with ERR.status("checking, some seconds a sensor ..."):
+        passed = show_findings(check_bundle(config) if is_bundle else check_device(config))
+    if not passed:
         raise typer.Exit(1)
 
 
@@ -304,10 +304,13 @@ def devices(
         "Bluetooth LE devices": partial(find_ble_devices, seconds),
     }
     entries: list[str] = []
-    for title, search in searches.items():
+    with ERR.status(f"listening for {seconds:g} s ..."), ThreadPoolExecutor() as together:
+        if not ERR.is_terminal:
+            logging.getLogger(__name__).warning("listening for %g s ...", seconds)
+        running = {title: together.submit(search) for title, search in searches.items()}
+    for title, search in running.items():
         try:
-            with ERR.status(f"{title} ..."):
-                found = search()
+            found = search.result()
         except EdgeAppError as error:
             OUT.print(f"[bold]{title}[/]: [yellow]{error}[/]", highlight=False)
             continue
@@ -328,7 +331,12 @@ def _prepare(
     handler: logging.Handler = logging.StreamHandler()
     if ERR.is_terminal:
         handler = RichHandler(console=ERR, show_path=False, markup=False)
-    logging.basicConfig(level=level, format="%(message)s", handlers=[handler], force=True)
+    form = (
+        "%(message)s" if ERR.is_terminal else "%(asctime)s %(message)s"
+    )  # RichHandler has its own
+    logging.basicConfig(level=level, format=form, handlers=[handler], force=True)
+    if not verbose:
+        logging.getLogger("bleak").setLevel(logging.ERROR)  # our errors say what matters
 
 
 def run_command_line() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -65,13 +66,16 @@ def _show_health(health: StreamHealth, seen: Seen | None) -> None:
         if seen.compared:
             say(f"  agrees with the simulation's truth: {seen.agreed} of {seen.compared}")
     age_s = health.max_latency_s
+    away = f" after {health.away_s:.0f} s without data" if health.restarts else ""
     age = "" if age_s is None else f"; data at most {1000 * age_s:.0f} ms old"
     say(
         f"  {health.samples} samples, {health.windowing.gaps} gaps, "
-        f"{health.dropped} frames dropped, {health.restarts} restarts{age}"
+        f"{health.dropped} frames dropped, {health.restarts} restarts{away}{age}"
     )
-    if health.last_error:
+    if health.last_error and health.broken:
         say(f"  last error: {health.last_error}", "red")
+    elif health.last_error:
+        say(f"  last error, got over: {health.last_error}", "yellow")
 
 
 def show_replay(result: ReplayResult) -> None:
@@ -109,13 +113,18 @@ def show_replay(result: ReplayResult) -> None:
         raise typer.Exit(128 + result.stopped_by)
 
 
-def show_findings(findings: list[Finding]) -> None:
-    """Show what a check has found, and the next step of what failed.
+def show_findings(findings: Iterable[Finding]) -> bool:
+    """Show what a check finds, as soon as it is found, and the next step of what failed.
 
     Args:
         findings: in the order looked at.
+
+    Returns:
+        Whether all is well.
     """
+    n = failed = 0
     for finding in findings:
+        n, failed = n + 1, failed + (not finding.passed)
         mark, style = ("ok    ", "green") if finding.passed else ("FAILED", "bold red")
         line = Text(f"{mark}  ", style=style)
         line.append(f"{finding.subject}: ", style="bold")
@@ -123,8 +132,8 @@ def show_findings(findings: list[Finding]) -> None:
         OUT.print(line, soft_wrap=True)
         if finding.next_step:
             OUT.print(Text(f"        {finding.next_step}", style="yellow"), soft_wrap=True)
-    failed = sum(not finding.passed for finding in findings)
-    say(f"{len(findings) - failed} ok, {failed} failed")
+    say(f"{n - failed} ok, {failed} failed")
+    return not failed
 
 
 def show_found(title: str, found: list[Found]) -> None:

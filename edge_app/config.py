@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from edge_app.config_sources import (
     SOURCES,
+    BleImuConfig,
     CameraConfig,
     LslConfig,
     Name,
@@ -110,6 +111,24 @@ class DeviceConfig(Part):
         return self
 
     @model_validator(mode="after")
+    def _one_sensor_a_stream(self) -> DeviceConfig:
+        sensors: dict[object, str] = {}
+        for stream in self.streams:
+            given, sensor = stream.source, None
+            if isinstance(given, BleImuConfig):
+                sensor = (given.address or given.sensor_name or "").upper()
+            elif isinstance(given, CameraConfig):
+                sensor = given.device
+            if sensor is not None and sensor in sensors:
+                raise ValueError(
+                    f"streams {sensors[sensor]} and {stream.name} name one sensor, {sensor}: it can "
+                    "be read once"
+                )
+            if sensor is not None:
+                sensors[sensor] = stream.name
+        return self
+
+    @model_validator(mode="after")
     def _one_lsl_session(self) -> DeviceConfig:
         sources = [stream.source for stream in self.streams]
         live = any(isinstance(source, LslConfig) for source in sources)
@@ -124,6 +143,15 @@ class DeviceConfig(Part):
 
 _SINKS: dict[str, type[BaseModel]] = {"console": ConsoleConfig, "jsonl": JsonlConfig}
 _KINDS = {**SOURCES, **_SINKS}
+_PATTERNS: dict[int | str, str] = {
+    "address": "must be a Bluetooth address such as D4:22:CD:00:00:01",
+    "adapter": "must be an adapter such as hci0",
+    "notify_uuid": "must be a UUID of 128 bits",
+    "service_uuid": "must be a UUID of 128 bits",
+    "uuid": "must be a UUID of 128 bits",
+    "hex": "must be bytes in hexadecimal such as 01 ff",
+    "pixel_format": "must be four letters such as MJPG",
+}
 _PLAIN = {
     "model_type": "must be keys with values, such as `key: value`",
     "model_attributes_type": "must be keys with values, such as {kind: ...}",
@@ -180,7 +208,14 @@ def _in_words(error: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
     if kind == "value_error":  # our own: says what was got
         return f"{place}: {said}" if location else said, None, None
     plain = isinstance(given, (str, int, float))
-    return f"{place}: {_PLAIN.get(kind, said)}", None, repr(given) if plain else _sort(given)
+    shown = repr(given) if plain else _sort(given)
+    if kind == "string_pattern_mismatch":
+        said = _PATTERNS.get(location[-1], said)
+    return (
+        f"{place}: {_PLAIN.get(kind, said)}",
+        None,
+        f"{shown[:60]} ..." if len(shown) > 64 else shown,
+    )
 
 
 def _sort(given: object) -> str:

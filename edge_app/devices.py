@@ -11,9 +11,12 @@ from typing import Any
 
 from edge_app.sources import camera_list
 from edge_app.sources.ble_radio import find_ble_sensors
-from edge_app.sources.imu_protocols.protocol import Advertised
+from edge_app.sources.imu_protocols.protocol import Advertised, ImuProtocol
 from edge_app.sources.imu_protocols.registry import recognise
 from edge_app.sources.liblsl import LslNetwork, configure_liblsl, load_pylsl
+
+DESCRIBED_WITHIN_S = 1.0
+SLOWEST_GAIT_HZ = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +36,17 @@ class Found:
     yaml: str = ""
 
 
-def entry(name: str, task: str, source: str) -> str:
+def entry(name: str, task: str, source: str, remark: str) -> str:
     """Return an entry of ``streams:`` in a device configuration.
 
     Args:
         name: of the stream.
         task: whose bundle reads it.
         source: in YAML, between braces.
+        remark: what it is; in a comment above.
     """
-    return f"  - name: {name}\n    bundle: ../exports/{task}\n    source: {{{source}}}"
+    said = " ".join(remark.split())
+    return f"  # {said}\n  - name: {name}\n    bundle: ../exports/{task}\n    source: {{{source}}}"
 
 
 def find_cameras() -> list[Found]:
@@ -51,7 +56,7 @@ def find_cameras() -> list[Found]:
             camera.name,
             camera.address,
             camera.details,
-            entry("face", "emotion", f"kind: camera, device: {camera.address}"),
+            entry("face", "emotion", f"kind: camera, device: {camera.address}", camera.name),
         )
         for camera in camera_list.find_cameras()
     ]
@@ -75,18 +80,33 @@ def find_lsl_streams(seconds_s: float, network: LslNetwork | None = None) -> lis
 
 def _lsl_stream(info: Any) -> Found:
     source_id = info.source_id()
-    named = (
-        f"source_id: {quoted(source_id)}" if source_id else f"stream_name: {quoted(info.name())}"
-    )
-    channel = ", channel: 0" if info.channel_count() > 1 else ""
-    usable = info.type() == "EEG" and info.nominal_srate() > 0
-    return Found(
-        info.name(),
-        source_id or "(no source_id)",
-        f"{info.type()}, {info.channel_count()} channels at {info.nominal_srate():g} Hz, "
-        f"on {info.hostname()}",
-        entry("eeg", "sleep", f"kind: lsl, {named}{channel}") if usable else "",
-    )
+    told = f"{info.type()}, {info.channel_count()} channels at {info.nominal_srate():g} Hz"
+    yaml = ""
+    if info.type() == "EEG" and info.nominal_srate() > 0:
+        labels, units = _described(info)
+        named = "source_id" if source_id else "stream_name"
+        parts = ["kind: lsl", f"{named}: {quoted(source_id or info.name())}"]
+        if info.channel_count() > 1:
+            parts.append(f"channel: {quoted(labels[0]) if labels else 0}")
+        if not units:
+            parts.append("unit: uV")
+        remark = f"{info.name()}; channels {', '.join(labels) if labels else 'without labels'}"
+        if not units:
+            remark += "; the stream does not say its unit: uV is a guess"
+        yaml = entry("eeg", "sleep", ", ".join(parts), remark)
+    return Found(info.name(), source_id or "(no source_id)", f"{told}, on {info.hostname()}", yaml)
+
+
+def _described(info: Any) -> tuple[list[str], list[str]]:
+    """Return labels and units, which only the outlet itself tells; empty when it does not."""
+    pylsl = load_pylsl()
+    inlet = pylsl.StreamInlet(info, recover=False)
+    try:
+        whole = inlet.info(timeout=DESCRIBED_WITHIN_S)
+    except (pylsl.util.TimeoutError, pylsl.util.LostError):
+        return [], []
+    labels, units = whole.get_channel_labels() or [], whole.get_channel_units() or []
+    return [label for label in labels if label], [unit for unit in units if unit]
 
 
 def find_ble_devices(seconds_s: float, adapter: str | None = None) -> list[Found]:
@@ -106,16 +126,30 @@ def find_ble_devices(seconds_s: float, adapter: str | None = None) -> list[Found
 def _ble_device(advertised: Advertised) -> Found:
     protocol = recognise(advertised)
     heard = "" if advertised.rssi_dbm is None else f", {advertised.rssi_dbm} dBm"
-    yaml = ""
+    told, yaml = "not recognised (device_configs/own_ble_sensor.yaml)", ""
     if protocol is not None:
-        named = f'protocol: {protocol.name}, address: "{advertised.address}"'
-        yaml = entry("foot", "frailty", f"kind: ble_imu, {named}")
-    return Found(
-        advertised.name or "(no name)",
-        advertised.address,
-        ("not recognised" if protocol is None else protocol.title) + heard,
-        yaml,
-    )
+        told, lacking = protocol.title, lacking_for_gait(protocol, advertised)
+        if lacking:
+            told += f", not for gait: {lacking}"
+        else:
+            named = f'protocol: {protocol.name}, address: "{advertised.address}"'
+            remark = f"{protocol.title}, {advertised.name or 'without a name'}"
+            yaml = entry("foot", "frailty", f"kind: ble_imu, {named}", remark)
+    return Found(advertised.name or "(no name)", advertised.address, told + heard, yaml)
+
+
+def lacking_for_gait(protocol: ImuProtocol, advertised: Advertised) -> str:
+    """Return why a sensor cannot measure gait; empty when it can.
+
+    Args:
+        protocol: what it speaks.
+        advertised: what it says of itself.
+    """
+    if max(protocol.rates_hz) < SLOWEST_GAIT_HZ:
+        return f"{max(protocol.rates_hz):g} Hz at most"
+    if protocol.name == "polar" and "H10" in advertised.name:
+        return "no gyroscope"
+    return ""
 
 
 def quoted(text: str) -> str:

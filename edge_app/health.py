@@ -46,7 +46,8 @@ class StreamHealth:
         dropped: frames dropped by the source's overflow rule.
         predictions: predictions made.
         abstained: how many of them had no label.
-        restarts: times the stream went on after a failure.
+        restarts: times the stream went on after a failure, once it had run.
+        away_s: seconds in all between such a failure and going on.
         last_error: the newest failure, in words; empty when there was none.
         error_code: exit code of the newest failure, None when there was none or it is not known.
         last_data_s: clock time at which data last came.
@@ -66,6 +67,7 @@ class StreamHealth:
     predictions: int = 0
     abstained: int = 0
     restarts: int = 0
+    away_s: float = 0.0
     last_error: str = ""
     error_code: int | None = None
     last_data_s: float | None = None
@@ -76,12 +78,20 @@ class StreamHealth:
     figures: dict[str, float] = field(default_factory=dict)
     _events: deque[Event] = field(default_factory=lambda: deque(maxlen=KEPT_EVENTS))
     _n_events: int = 0
-    _broken: bool = False
+    _ran: bool = False
+    _broken_since_s: float | None = None
+
+    @property
+    def broken(self) -> bool:
+        """Whether the newest failure has not been got over."""
+        return self._broken_since_s is not None
 
     def opened(self, device: str) -> None:
         """Note that the stream delivers, for the first time or again."""
-        self.restarts += self._broken
-        self._broken = False
+        if self._broken_since_s is not None and self._ran:
+            self.restarts += 1
+            self.away_s += time.monotonic() - self._broken_since_s
+        self._broken_since_s, self._ran = None, True
         self.state = "running"
         self._note("open", device)
 
@@ -92,8 +102,10 @@ class StreamHealth:
             said: the error in words.
             error_code: exit code that belongs to it.
         """
-        again = self._broken and said == self.last_error
-        self._broken, self.last_error, self.error_code = True, said, error_code
+        again = self.broken and said == self.last_error
+        if not self.broken:
+            self._broken_since_s = time.monotonic()
+        self.last_error, self.error_code = said, error_code
         self.trouble = ""
         if not again:
             self._note("error", said)

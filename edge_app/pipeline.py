@@ -67,6 +67,8 @@ class Pipeline:
                 self._on_open(info, source)
             windower.counts = health.windowing
             earlier_dropped = health.dropped
+            if health.broken:
+                logger.warning("%s: delivers again", health.stream)
             health.opened(info.device)
             try:
                 async for chunk in source:
@@ -91,6 +93,8 @@ class Pipeline:
         self._health.figures = dict(self._source.figures)
         if trouble:
             logger.warning("%s: %s", self._health.stream, trouble)
+        elif self._health.trouble:
+            logger.warning("%s: over: %s", self._health.stream, self._health.trouble)
         self._health.troubled(trouble)
 
     def _arrived(self, chunk: Chunk) -> None:

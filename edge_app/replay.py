@@ -98,12 +98,14 @@ class ReplayResult:
     assumptions: tuple[str, ...] = ()
     strides: list[Stride] = field(default_factory=list)
     last: Prediction | None = None
+    _begun_s: float = float("inf")
 
     def count(self, prediction: Prediction) -> None:
         """Count a final answer."""
         if self.last is None or _says_more(prediction) >= _says_more(self.last):
             self.last = prediction
-        self.recorded_s = max(self.recorded_s, prediction.time_s)
+        self._begun_s = min(self._begun_s, prediction.start_s)
+        self.recorded_s = max(self.recorded_s, prediction.time_s - self._begun_s)
         if not prediction.final:
             return
         if prediction.label is not None:
@@ -158,7 +160,7 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
         fan_out.emit(prediction)
         result.count(prediction)
         if progress is not None:
-            progress(prediction.time_s, source.duration_s)
+            progress(result.recorded_s, source.duration_s)
 
     def on_open(info: StreamInfo, opened: Source) -> None:
         origin_unix_s = info.start_unix_s or 0.0

@@ -14,6 +14,8 @@ MAX_RATE_ERROR = 0.05
 MAX_LOST_FRACTION = 0.02
 FLAT_BELOW_UV = 0.5
 MAX_RMS_UV = 500.0
+NOT_MICROVOLTS_UV = 100_000.0
+"""A tenth of a volt: no electrode on a living head, but a wrong unit."""
 MAX_MAINS_SHARE = 0.5
 MAINS_HZ = (50.0, 60.0)
 _MAINS_HALF_WIDTH_HZ = 1.5
@@ -66,7 +68,10 @@ def report_signal(info: StreamInfo, chunks: list[Chunk]) -> SignalReport:
     rate_hz, lost, jitter_s = _pace(times_s, info)
     quality, advice = _LOOK[info.kind](info, [chunk.samples for chunk in chunks])
     if abs(rate_hz / info.rate_hz - 1.0) > MAX_RATE_ERROR and info.kind != "video":
-        advice = f"It declares {info.rate_hz:g} Hz: correct the sensor's or the outlet's setting"
+        where = (
+            "`rate_hz`, or the sensor's setting" if info.kind == "imu" else "the outlet's setting"
+        )
+        advice = f"It is said to send {info.rate_hz:g} Hz: correct {where}"
     elif lost > MAX_LOST_FRACTION:
         advice = "Bring the sensor closer, or take other traffic off its radio or network"
     return SignalReport(n, rate_hz, lost, jitter_s, quality, advice)
@@ -95,6 +100,8 @@ def _look_at_eeg(info: StreamInfo, samples: list[Array]) -> tuple[str, str]:
     quality = f"{rms_uv:.1f} uV rms, {100 * mains:.0f} % mains hum"
     if rms_uv < FLAT_BELOW_UV:
         return f"flat ({rms_uv:.2f} uV rms)", "Put the headset on and wet or press its electrodes"
+    if rms_uv > NOT_MICROVOLTS_UV:
+        return quality, "Correct `unit`, or the unit in the stream's metadata: no head gives volts"
     if rms_uv > MAX_RMS_UV:
         return quality, "Fasten the electrodes and let the wearer sit still, then check again"
     if mains > MAX_MAINS_SHARE:

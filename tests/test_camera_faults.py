@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import tempfile
+import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -286,6 +289,67 @@ async def test_a_slow_reader_gets_the_newest_frame_and_the_rest_is_counted(
     await source.close()
     assert max(ages_s) <= 0.0
     assert source.dropped >= 5 * 3
+
+
+async def test_one_damaged_picture_while_the_reader_is_busy_is_no_row_of_them(
+    camera: CameraDouble,
+) -> None:
+    """What comes after it is whole, though nobody has waited for it."""
+    damaged = threading.Event()
+
+    class Hiccup(CaptureDouble):
+        def grab(self) -> bool:
+            came = super().grab()
+            if damaged.is_set():
+                damaged.clear()
+                return False  # as OpenCV does after a wait for a picture that comes damaged
+            return came
+
+    def open_capture(_request: CameraRequest) -> CaptureDouble:
+        camera.held += 1
+        return Hiccup(camera)
+
+    async with source_of(camera, open_capture=open_capture) as source:
+        told: list[str] = []
+        source.on_trouble = told.append
+        chunks = aiter(source)
+        await anext(chunks)
+        damaged.set()
+        await asyncio.sleep(LOST_S + 0.5)  # a model that thinks for long
+        for _ in range(3):
+            await anext(chunks)
+        assert dict(source.figures)["bad_frames"] == 1
+    assert told == []
+
+
+def test_a_lost_camera_leaves_no_pictures_in_memory(camera: CameraDouble) -> None:
+    """asyncio.run leaves the error in a ring with its traceback, and that with the reader."""
+    seen: list[weakref.ref[np.ndarray]] = []
+
+    class Watched(CaptureDouble):
+        def retrieve(self) -> tuple[bool, np.ndarray]:
+            readable, frame = super().retrieve()
+            seen.append(weakref.ref(frame))
+            return readable, frame
+
+    def open_capture(_request: CameraRequest) -> CaptureDouble:
+        camera.held += 1
+        return Watched(camera)
+
+    async def view() -> None:
+        async with source_of(camera, open_capture=open_capture) as source:
+            async for _ in source:
+                if len(seen) == 5:
+                    camera.begin("unplugged")
+
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(SourceLostError):
+            asyncio.run(view())
+        assert [frame for frame in seen if frame() is not None] == []
+    finally:
+        gc.enable()
 
 
 async def test_a_read_that_blocks_does_not_hold_up_closing(camera: CameraDouble) -> None:

@@ -187,6 +187,22 @@ def test_a_wrong_description_of_a_sensor_is_refused(
     assert says in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{kind: camera, device: 0}",
+        'kind: ble_imu, protocol: polar, address: "C0:00:00:00:00:01"}',
+    ],
+)
+def test_one_sensor_cannot_feed_two_streams(tmp_path: Path, source: str) -> None:
+    twice = with_source(source).replace("{kind: lsl, source_id: band-7}", source)
+    if source.startswith("kind"):
+        twice = twice.replace(source, "{" + source)
+        twice = twice.replace("C0:00", "c0:00", 1)  # an address in small letters is the same
+    with pytest.raises(ConfigError, match="streams eeg and file name one sensor"):
+        load_config(write(tmp_path, twice))
+
+
 def test_every_protocol_can_be_configured() -> None:
     protocols = set(get_args(BleImuConfig.model_fields["protocol"].annotation))
     assert protocols == {*PROTOCOL_NAMES, "generic"}

@@ -47,7 +47,7 @@ def test_a_camera_is_named_by_the_path_that_stays(
 @pytest.mark.lsl
 def test_an_eeg_outlet_is_found_and_its_entry_loads(tmp_path: Path) -> None:
     outlets = [
-        OutletProcess(OutletSpec("it's: a 'band'", labels=("Fp1", "Fp2"), units=None), NETWORK),
+        OutletProcess(OutletSpec("it's: a 'band'", labels=("F:1", "Fp2"), units=None), NETWORK),
         OutletProcess(OutletSpec("light", stream_type="Light"), NETWORK),
     ]
     try:
@@ -60,7 +60,9 @@ def test_an_eeg_outlet_is_found_and_its_entry_loads(tmp_path: Path) -> None:
     assert found["light"].yaml == ""  # listed, but not an EEG
     source = source_of(found["it's: a 'band'"], tmp_path)
     assert isinstance(source, LslConfig)
-    assert (source.source_id, source.channel) == ("it's: a 'band'", "0")
+    assert (source.source_id, source.channel) == ("it's: a 'band'", "F:1")
+    assert source.unit == "uV"
+    assert "channels F:1, Fp2; the stream does not say its unit" in found["it's: a 'band'"].yaml
 
 
 @pytest.mark.bluez
@@ -69,11 +71,20 @@ def test_bluetooth_sensors_are_recognised_by_their_protocol(tmp_path: Path) -> N
     sensors = [
         SensorSpec("witmotion", "D4:22:CD:00:00:01"),
         SensorSpec("movella_dot", "D4:22:CD:00:00:02"),
-        SensorSpec("polar_h10", "D4:22:CD:00:00:03"),
+        SensorSpec("polar_sense", "D4:22:CD:00:00:03"),
+        SensorSpec("polar_h10", "D4:22:CD:00:00:04"),
+        SensorSpec("sensortag", "D4:22:CD:00:00:05"),
     ]
     with bluez_rig(sensors):
         found = {device.address: device for device in find_ble_devices(2.0)}
     protocols = {}
+    unfit = {
+        address[-2:]: found.pop(address).details
+        for address in list(found)[:]
+        if not found[address].yaml
+    }
+    assert "no gyroscope" in unfit["04"]
+    assert "10 Hz at most" in unfit["05"]
     for address, device in found.items():
         source = source_of(device, tmp_path)
         assert isinstance(source, BleImuConfig)
@@ -88,14 +99,18 @@ def test_the_command_lists_what_it_can_and_says_what_it_cannot(
 ) -> None:
     """One thing that cannot be searched for never hides the others."""
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere")
-    found = [Found("Webcam", "/dev/video0", "V4L2", devices.entry("face", "emotion", "kind: x"))]
+    found = [
+        Found(
+            "Webcam", "/dev/video0", "V4L2", devices.entry("face", "emotion", "kind: x", "Webcam")
+        )
+    ]
     monkeypatch.setattr(devices, "find_cameras", lambda: found)
     monkeypatch.setattr(devices, "find_lsl_streams", lambda *_: [])
     monkeypatch.setattr("sys.argv", ["edge-app", "devices", "--seconds", "0.5"])
     assert run_command_line() == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "Webcam" in said
-    assert "- name: face bundle: ../exports/emotion source: {kind: x}" in said
+    assert "# Webcam - name: face bundle: ../exports/emotion source: {kind: x}" in said
     assert "Lab Streaming Layer streams: none found" in said
     assert "D-Bus" in said
 

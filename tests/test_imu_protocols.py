@@ -212,6 +212,27 @@ def test_polar_takes_the_factor_of_the_sensors_answer() -> None:
     assert block.samples[0, 0] == pytest.approx(9.80665)
 
 
+def test_metamotion_expects_no_packets_but_those_it_asked_for() -> None:
+    """A packet of three cut short holds what another chip would send, by chance."""
+    sensor = make_sensor("metamotion_bmi270")
+    protocol = sensor.protocol()
+    setup = asyncio.run(protocol.start(ScriptedLink(sensor), ImuSettings()))
+    cut = bytes.fromhex("130551 0454fcecfe 030455fcf3feb203")
+    assert protocol.decoder(setup).feed(protocol.notify_uuids[0], cut) == []
+
+
+@pytest.mark.parametrize(("factor", "mps2"), [(1.0, 9.80665), (0.5, 4.903325)])
+def test_polar_factor_counts_for_compressed_millig_too(factor: float, mps2: float) -> None:
+    """Compressed frames are numbers times the factor, in mg where the frame type is 1."""
+    sensor = PolarSenseSensor()
+    sensor.factor = lambda _kind: factor  # type: ignore[method-assign]
+    protocol = sensor.protocol()
+    setup = asyncio.run(protocol.start(ScriptedLink(sensor), ImuSettings()))
+    frame = bytes([2]) + (10**9).to_bytes(8, "little") + b"\x81" + (1000).to_bytes(2, "little") * 3
+    (block,) = protocol.decoder(setup).feed(polar.DATA_UUID, frame)
+    assert block.samples[0, 0] == pytest.approx(mps2)
+
+
 def test_polar_left_streaming_by_an_earlier_link_is_stopped_and_started() -> None:
     sensor = PolarH10Sensor()
     start(sensor)
@@ -335,6 +356,7 @@ def test_a_layout_of_one_triad_is_enough() -> None:
         ({"fields": (*ACC[:2], replace(ACC[2], index=1))}, "named twice"),
         ({"counter": StructCounter(3, 8)}, "named twice"),
         ({"counter": StructCounter(4, 2)}, "8 to 64 bits"),
+        ({"counter": StructCounter(4, 16)}, "wider than its number"),
         ({"struct_format": "<3hf"}, "whole numbers"),
         ({"time": StructTime(3, 0.0, 32)}, "tick"),
         ({"time": StructTime(3, 1e-6, 8)}, "wraps within a second"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from edge_app.contracts import Chunk, StreamInfo, Window
@@ -256,6 +256,51 @@ def test_a_clock_of_another_unit_than_configured_is_given_up() -> None:
     assert any("host time" in sentence for sentence in assembler.assumptions)
 
 
+def test_what_stands_alone_without_a_clock_is_not_all_of_the_samples() -> None:
+    """Here nothing counts what came well beside it: the rate says what is lost."""
+    got = run(make_sensor("metamotion", faults=Faults(repeat=0.02), seed=3), 30.0, batched(0.4))
+    assert not any("half" in text or "100" in text for text in got.troubles())
+
+
+def test_a_packet_of_the_clock_before_the_restart_does_not_set_the_new_one() -> None:
+    """Rotation of before comes after acceleration of now: a hundred seconds into the future."""
+    sensor = make_sensor("polar_sense", faults=Faults(reboot_at=216))
+    protocol, setup = started(sensor)
+    assembler = ImuAssembler(protocol, setup, "arm")
+    stamps: list[float] = []
+    waiting: list[tuple[str, bytes]] = []
+    for k in range(520):
+        packets = sensor.packets(k)
+        if k == 215:  # the last of the old clock: its rotation is overtaken
+            waiting = [packet for packet in packets if packet[1][0] == 5]
+            packets = [packet for packet in packets if packet[1][0] == 2]
+        elif k == 251:
+            acc, gyr = packets
+            packets = [acc, *waiting, gyr]
+        for uuid, data in packets:
+            chunk = assembler.feed(uuid, data, START_S + k / 52)
+            stamps += [] if chunk is None else chunk.times_s.tolist()
+    assert np.diff(stamps).min() > 0
+    assert assembler.counters.device_restarts == 1
+    assert stamps[-1] == pytest.approx(START_S + 503 / 52, abs=0.1)
+
+
+def test_a_clock_that_restarts_in_a_stall_does_not_run_ahead() -> None:
+    """All that waited comes at once: its first packet was not sampled when it arrived."""
+    sensor = make_sensor("movella_dot", faults=Faults(reboot_at=200))
+    protocol, setup = started(sensor)
+    assembler = ImuAssembler(protocol, setup, "foot")
+    ahead_s = []
+    for k in range(600):
+        arrival_s = START_S + (5.0 if 180 <= k < 300 else k / 60 + 0.005)
+        for uuid, data in sensor.packets(k):
+            chunk = assembler.feed(uuid, data, arrival_s)
+            if chunk is not None:
+                ahead_s.append(chunk.times_s[-1] - arrival_s)
+    assert max(ahead_s) < 0.3
+    assert abs(ahead_s[-1]) < 0.05
+
+
 # ---------------------------------------------------------------- loss
 @pytest.mark.parametrize("name", ["movella_dot", "movesense", "polar_h10", "generic"])
 def test_loss_is_exact_where_the_sensor_sends_time_or_counter(name: str) -> None:
@@ -272,7 +317,7 @@ def test_loss_is_exact_where_the_sensor_sends_time_or_counter(name: str) -> None
     assert n == 1000 - 1000 % {"movesense": 8, "polar_h10": 36}.get(name, 1)
     missing = round((np.round(got.steps) - 1).sum())
     assert missing == len(lost)  # and the gaps stand in the stamps
-    assert any("% of samples lost in the last 5 s" in text for text in got.troubles())
+    assert any("or more of the samples lost" in text for text in got.troubles())
 
 
 @pytest.mark.parametrize("name", ["movella_dot", "generic"])
@@ -281,7 +326,7 @@ def test_five_percent_loss_is_told_within_two_seconds(name: str) -> None:
     begins = 900
     got = run(sensor, 1800 / sensor.rate_hz, batched(0.03), lambda k: k >= begins and k % 20 == 7)
     first_s = next(at_s for at_s, text in got.told if text)
-    assert "% of samples lost" in dict(got.told)[first_s]
+    assert "% or more of the samples lost" in dict(got.told)[first_s]
     assert 0.0 < first_s - begins / sensor.rate_hz <= 2.0  # told times begin at 0
 
 
@@ -437,6 +482,9 @@ def test_a_frame_that_was_cut_short_is_dropped_and_not_shifted_in_time() -> None
 
 
 # ---------------------------------------------------------------- anything
+NOTHING_TELLS = ("witmotion", "thingy52", "sensortag", "generic", "metamotion", "metamotion_bmi270")
+"""Without checksum, and without time in a packet: pieces of two of them can make one. Such a
+sensor's packets fit the smallest notification, so that no radio takes them to pieces."""
 fractions = st.sampled_from([0.0, 0.02, 0.2])
 fault_sets = st.builds(
     Faults,
@@ -461,6 +509,8 @@ fault_sets = st.builds(
 def test_whatever_happens_time_rises_and_samples_are_true(
     name: str, faults: Faults, seed: int, interval_ms: int
 ) -> None:
+    cuts = [fault for fault in (faults.split, faults.truncate, faults.merge) if fault]
+    assume(name not in NOTHING_TELLS or len(cuts) + (faults.drop > 0) <= 1 or not cuts)
     sensor = make_sensor(name, faults=faults, seed=seed)
     got = run(sensor, 6.0, batched(interval_ms / 1000))
     assert got.steps.size == 0 or got.steps.min() > 0

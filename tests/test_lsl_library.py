@@ -97,6 +97,29 @@ def test_pylsl_lib_comes_first_and_must_be_a_file(tmp_path: Path) -> None:
     assert "the library named by PYLSL_LIB" in said
 
 
+def test_two_streams_that_load_it_at_once_both_get_all_of_it(tmp_path: Path) -> None:
+    """Each stream opens in a thread of its own; half an imported module helps nobody."""
+    slow = "import time; time.sleep(0.3); cf_string = 3"
+    (tmp_path / "pylsl.py").write_text(slow + "\n")
+    script = (
+        "import threading, time\n"
+        "from edge_app.sources.liblsl import load_pylsl\n"
+        "got = []\n"
+        "def load(): got.append(hasattr(load_pylsl(), 'cf_string'))\n"
+        "first, second = threading.Thread(target=load), threading.Thread(target=load)\n"
+        "first.start(); time.sleep(0.1); second.start(); first.join(); second.join()\n"
+        "print(got)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[True, True]"
+
+
 def test_the_network_is_written_as_liblsl_reads_it() -> None:
     lines = LslNetwork("bed-9", ("amp-9", "10.0.0.7"), "site").settings.splitlines()
     for line in (

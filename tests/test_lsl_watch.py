@@ -115,6 +115,31 @@ def test_a_jump_that_no_waiting_explains_ends_the_stream(shift_s: float) -> None
         stream.run(1.0, shift_s=shift_s)
 
 
+@pytest.mark.parametrize("ahead_s", [1.5, 20.0, 1.7e9])
+def test_stamps_from_the_future_are_told_for_as_long_as_they_come(ahead_s: float) -> None:
+    """A program that stamps by the clock on the wall, or went on after its clock had jumped."""
+    stream = Stream()
+    told = stream.run(3.0, shift_s=ahead_s)
+    assert len(set(told)) == 1
+    assert told[0].startswith("the stamps lie ")
+    assert told[0].endswith(" s in the future")
+
+
+def test_stamps_of_a_clock_that_is_not_this_machines_may_lie_ahead() -> None:
+    """A demonstration faster than life."""
+    stream = Stream()
+    stream.watch = LslWatch(
+        name="eeg",
+        rate_hz=100.0,
+        jitter_s=0.0,
+        stale_after_s=3.0,
+        line=stream.line,
+        now_s=0.0,
+        host_clock=False,
+    )
+    assert set(stream.run(3.0, shift_s=20.0)) == {""}
+
+
 def test_a_gap_that_was_waited_for_is_no_jump() -> None:
     stream = Stream()
     stream.run(3.0)

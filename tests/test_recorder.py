@@ -29,6 +29,7 @@ from edge_app.sources.lsl_markers import LslMarkers
 from edge_app.sources.protocol import Source
 from edge_app.sources.recording.player import RecordingSource
 from edge_app.sources.recording.session import SessionRecording, count_openings
+from edge_app.sources.recording.session_format import MAGIC
 from edge_app.sources.simulated import simulated_eeg, simulated_face, simulated_imu
 from edge_app.supervisor import StreamJob, Supervisor
 from tests.lsl_outlet import OutletProcess, OutletSpec
@@ -175,6 +176,22 @@ def test_damage_in_the_middle_is_told_with_its_place(tmp_path: Path) -> None:
     path.write_bytes(whole)
     with pytest.raises(SourceError, match="damaged at byte"):
         SessionRecording(path)
+
+
+def test_damage_in_a_later_opening_leaves_the_earlier_ones_whole(tmp_path: Path) -> None:
+    """Of a night with many openings each reads its own part of the file only."""
+    one = recorded(tmp_path, seconds(0, 1), seconds(1, 2)).read_bytes()
+    body = one[len(MAGIC) :]
+    path = tmp_path / "night.stream"
+    path.write_bytes(one + body[:-1] + b"?" + body)
+    assert count_openings(path) == 3
+    for opening in (0, 2):
+        recording = SessionRecording(path, opening=opening)
+        assert sum(c.times_s.size for c in recording.chunks()) == 20
+        assert recording.duration_s == pytest.approx(2.0)
+        recording.close()
+    with pytest.raises(SourceError, match="damaged at byte"):
+        SessionRecording(path, opening=1)
 
 
 def test_a_recording_is_never_written_over(tmp_path: Path) -> None:

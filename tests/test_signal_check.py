@@ -71,7 +71,7 @@ def test_jitter_is_measured() -> None:
 def test_another_rate_than_declared_is_told() -> None:
     said = report(EEG, eeg(), 1000.0 + np.arange(500) / 200.0)
     assert said.rate_hz == pytest.approx(200.0)
-    assert "declares 250 Hz" in said.advice
+    assert "said to send 250 Hz" in said.advice
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,7 @@ def test_another_rate_than_declared_is_told() -> None:
         (eeg(5.0, mains_uv=50.0), "99 % mains hum", "reference electrode"),
         (eeg(5.0, mains_uv=50.0, mains_hz=60.0), "99 % mains hum", "reference electrode"),
         (eeg(2000.0), "uV rms", "Fasten the electrodes"),
+        (eeg(2e7), "uV rms", "Correct `unit`"),
     ],
 )
 def test_what_is_wrong_with_an_eeg(samples: Array, quality: str, advice: str) -> None:

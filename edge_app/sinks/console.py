@@ -141,14 +141,15 @@ class ConsoleSink:
     def render(self) -> RenderableType:
         """Return the whole view."""
         table = Table(expand=True, title="Bedside: not a medical device", title_justify="left")
-        for heading in ("stream", "answer", "most likely", "truth", "state"):
-            table.add_column(heading, no_wrap=heading == "most likely")
-        simulated = False
         with self._lock:
-            for health in self._healths:
-                watched = self._sources.get(health.stream)
-                simulated = simulated or (watched is not None and watched[0].simulated)
-                table.add_row(*self._row(health))
+            simulated = any(info.simulated for info, _ in self._sources.values())
+            rows = [self._row(health) for health in self._healths]
+        headings = ["stream", "answer", "most likely", "truth", "state"]
+        shown = [k for k, heading in enumerate(headings) if heading != "truth" or simulated]
+        for k in shown:
+            table.add_column(headings[k], no_wrap=headings[k] == "most likely")
+        for row in rows:
+            table.add_row(*(row[k] for k in shown))
         note = "SIMULATED sensors: no patient stands behind these answers. " if simulated else ""
         return Group(table, Text(f"{note}Ctrl-C stops.", style="dim"))
 
@@ -159,7 +160,7 @@ class ConsoleSink:
             what = "SIMULATED " if watched[0].simulated else ""
             name.append(f"\n{what}{watched[0].kind} {watched[0].rate_hz:g} Hz", style="dim")
         if seen is None or seen.newest is None:
-            waiting = "waiting for the first window" if health.state == "running" else ""
+            waiting = "waiting for the first window" if health.state == "running" else "no data"
             return [name, Text(waiting, style="dim"), "", "", self._state(health)]
         newest, unknown = seen.newest, self._unknown(health, seen)
         if unknown:

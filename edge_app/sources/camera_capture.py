@@ -116,6 +116,8 @@ class CaptureThread(threading.Thread):
                 next_step="Report this with the log",
             )
         finally:
+            self._newest = None
+            self.checks.forget()
             self.released = True
             self._wake()
 
@@ -149,6 +151,8 @@ class CaptureThread(threading.Thread):
         with self._lock:
             if self._wanted or self._newest is not None or not self.ready:
                 return True
+            if self.checks.counters.bad_since_s is not None:
+                return True  # whether the damage is over has to be seen
             self.dropped += 1
             return False
 

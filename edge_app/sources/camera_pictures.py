@@ -96,6 +96,10 @@ class PictureChecks:
         self._before: Array | None = None
         self._before_sum = 0
 
+    def forget(self) -> None:
+        """Let go of the newest picture; the counters stay."""
+        self._before = None
+
     def grabbed(self, time_s: float) -> None:
         """Count a frame that came, whether or not it is going to be looked at."""
         grabs_s = self._grabs_s

@@ -10,15 +10,15 @@ from edge_app.contracts import IMU_CHANNELS, IMU_UNITS, Chunk, StreamInfo
 from edge_app.errors import PacketError
 from edge_app.sources.imu_protocols.packets import ACC_CHANNELS, GYR_CHANNELS
 from edge_app.sources.imu_protocols.protocol import ImuBlock, ImuProtocol, ImuSetup
-from edge_app.sources.imu_time.clock_fit import CRYSTAL, SAMPLE_RATE, ClockFit
+from edge_app.sources.imu_time.clock_fit import CRYSTAL, MOST_AHEAD_S, SAMPLE_RATE, ClockFit
 from edge_app.sources.imu_time.counters import (
-    LOSS_STRETCH_S,
     SOON_SHARE,
     SOON_STRETCH_S,
-    TOLD_SHARE,
+    TOLD_STEPS,
     ImuCounters,
     LossEstimate,
     RecentShare,
+    told_step,
 )
 from edge_app.sources.imu_time.device_lane import DeviceLane, Stretch
 from edge_app.sources.imu_time.halves import HalvesMerger
@@ -33,7 +33,7 @@ _BAD_S = 1.0
 _BAD_PACKETS = 10
 _TELL_RESTART_S = 3.0
 _TELL_CLOCK_S = 10.0
-_TELL_SHARES_EVERY_S = 0.5
+_LOOK_AT_SHARES_EVERY_S = 0.5
 _ALONE_S = 1.0
 _HOST_JITTER_SAMPLES = 0.25
 _HOST_JITTER_S = 0.003
@@ -83,8 +83,9 @@ class ImuAssembler:
         self._restarts = 0
         self._restarted_s = -np.inf
         self._clock_given_up_s = -np.inf
-        self._shares_told_s = -np.inf
-        self._shares_text = ""
+        self._shares_seen_s = -np.inf
+        self._shares_wrong = ("", "")  # what, in words
+        self._told = ("", "")
         self._alone = 0
         self._alone_s = -np.inf
 
@@ -149,35 +150,45 @@ class ImuAssembler:
         Args:
             now_s: host time.
         """
+        what, words = self._wrong(now_s)
+        if what != self._told[0]:
+            self._told = (what, words)
+        return self._told[1]
+
+    def _wrong(self, now_s: float) -> tuple[str, str]:
+        """Return what is wrong, and in which words: the first ones are told while it lasts."""
         if self._bad_since_s is not None and (
             now_s - self._bad_since_s >= _BAD_S or self._bad_in_a_row >= _BAD_PACKETS
         ):
-            return f"packets cannot be decoded: {self._bad_text}"
+            return "all bad", f"packets cannot be decoded: {self._bad_text}"
         if now_s - self._restarted_s < _TELL_RESTART_S:
-            return "the sensor's clock started anew"
+            return "restart", "the sensor's clock started anew"
         if now_s - self._clock_given_up_s < _TELL_CLOCK_S:
-            return f"{self._clock_text()}; host time is used"
+            return "clock", f"{self._clock_text()}; host time is used"
         if now_s - self._alone_s < _ALONE_S:
-            return "acceleration comes without rotation"
-        if now_s - self._shares_told_s >= _TELL_SHARES_EVERY_S:
-            self._shares_told_s = now_s
-            self._shares_text = self._tell_shares(now_s)
-        return self._shares_text
+            return "alone", "acceleration comes without rotation"
+        if now_s - self._shares_seen_s >= _LOOK_AT_SHARES_EVERY_S:
+            self._shares_seen_s = now_s
+            self._shares_wrong = self._wrong_share(now_s)
+        return self._shares_wrong
 
-    def _tell_shares(self, now_s: float) -> str:
-        lost = self._estimate.share(now_s) if self._host_only else self._loss.share(now_s)
-        if lost > TOLD_SHARE:
-            about = "about " if self._host_only else ""
-            return f"{about}{100 * lost:.1f} % of samples lost in the last {LOSS_STRETCH_S:g} s"
-        soon = self._loss.share(now_s, SOON_STRETCH_S)
-        if soon > SOON_SHARE:
-            return f"{100 * soon:.1f} % of samples lost in the last {SOON_STRETCH_S:g} s"
-        if lost < -TOLD_SHARE:
-            return f"about {-100 * lost:.1f} % more samples than the rate says"
-        bad = self._bad.share(now_s)
-        if bad > TOLD_SHARE:
-            return f"{100 * bad:.1f} % of packets cannot be decoded: {self._bad_text}"
-        return ""
+    def _wrong_share(self, now_s: float) -> tuple[str, str]:
+        if self._host_only:
+            lost, about = self._estimate.share(now_s), "about "
+        else:
+            soon = self._loss.share(now_s, SOON_STRETCH_S)
+            lost, about = max(self._loss.share(now_s), soon if soon > SOON_SHARE else 0.0), ""
+        shares = (
+            ("lost", lost, about, " of the samples lost"),
+            ("more", -lost, f"more samples than the rate says, {about}", ""),
+            ("bad", self._bad.share(now_s), "", f" of packets cannot be decoded: {self._bad_text}"),
+        )
+        seen = self._shares_wrong[0]
+        for kind, share, before, after in shares:
+            step = told_step(share, int(seen[-1]) if seen.startswith(kind) else 0)
+            if step:
+                return f"{kind} {step}", f"{before}{TOLD_STEPS[step - 1][1]}{after}"
+        return "", ""
 
     def _clock_text(self) -> str:
         return self._timeline.useless if self._timeline else "device clock does not advance"
@@ -267,7 +278,14 @@ class ImuAssembler:
             if max(waited_s, n_held / self._setup.rate_hz) < SETTLE_S:
                 return []
             stretches, self._settling = self._settling, None
-        return [(self._fit.to_host(times_s), samples) for times_s, samples in stretches]
+        placed = []
+        for times_s, samples in stretches:
+            host_s = self._fit.to_host(times_s)
+            n = int(host_s.searchsorted(arrival_s + MOST_AHEAD_S))  # what comes after is doubtful
+            self.counters.lost += host_s.shape[0] - n
+            if n:
+                placed.append((host_s[:n], samples[:n]))
+        return placed
 
     def _watch_clock(self, timeline: Timeline, arrival_s: float) -> None:
         if self.counters.device_restarts != self._restarts:
@@ -294,7 +312,7 @@ class ImuAssembler:
             samples = np.concatenate([samples for _, samples in ready])
         before_s = self._newest_s
         if times_s[0] <= before_s or not (times_s[1:] > times_s[:-1]).all():
-            # Only where a clock was given up: what lies before the newest stamp is dropped.
+            # Where a clock was given up, or ran ahead: what lies before the newest is dropped.
             later = times_s > np.maximum.accumulate(np.concatenate(([before_s], times_s[:-1])))
             self.counters.lost += int((~later).sum())
             times_s, samples = times_s[later], samples[later]

@@ -125,10 +125,10 @@ def load_pylsl() -> Any:
     Raises:
         SourceError: no pylsl, or none of them can be loaded.
     """
-    if "pylsl" in sys.modules:
-        return sys.modules["pylsl"]
-    named = os.environ.get("PYLSL_LIB")
-    with _lock:
+    with _lock:  # another thread may be in the middle of importing it
+        if "pylsl" in sys.modules:
+            return sys.modules["pylsl"]
+        named = os.environ.get("PYLSL_LIB")
         tried = [f"PYLSL_LIB: {named or 'not set'}"]
         if named and not Path(named).is_file():  # pylsl would pass over it without a word
             raise _not_loaded(f"PYLSL_LIB names no file: {named}", tried)

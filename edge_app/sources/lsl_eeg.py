@@ -129,6 +129,7 @@ class LslEegSource(Source):
             stale_after_s=self._stale_after_s,
             line=opened.line,
             now_s=time.monotonic(),
+            host_clock=not opened.info.simulated,  # a demonstration may run faster than life
         )
         figures_at_s = 0.0
         while opened is self._opened:
@@ -162,7 +163,7 @@ class LslEegSource(Source):
         )
         try:
             opened = self._describe(inlet)
-        except SourceError:
+        except BaseException:
             inlet.close()
             raise
         opened.flushed = inlet.flush()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +16,6 @@ from edge_app.errors import SourceLostError
 from edge_app.sources.liblsl import load_pylsl
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 SLICE_S = 0.25
 """No call into liblsl blocks for longer; liblsl goes on connecting between two calls."""
@@ -74,24 +71,12 @@ class LslInlet:
         self._pylsl = load_pylsl()
         self._inlet = self._pylsl.StreamInlet(found, max_buflen=_BUFFER_S, recover=False)
 
-        def patiently(call: Callable[..., T]) -> T:
-            deadline_s = time.monotonic() + timeout_s
-            while not cancelled.is_set():
-                with suppress(self._pylsl.util.TimeoutError):
-                    return call(timeout=SLICE_S)
-                if time.monotonic() >= deadline_s:
-                    break
-            raise self._lost("the LSL outlet was found but does not answer")
-
         try:
-            with suppress(self._pylsl.util.TimeoutError):  # begins to compare the clocks meanwhile
-                self._inlet.time_correction(timeout=0.0)
-            patiently(self._inlet.open_stream)
-            self.described = patiently(self._inlet.info)
-            self.offset_s = float(patiently(self._inlet.time_correction))
-        except self._pylsl.util.LostError as error:
-            self.close()
-            raise self._lost("the LSL outlet has gone while connecting") from error
+            with suppress(self._pylsl.util.TimeoutError, self._pylsl.util.LostError):
+                self._inlet.time_correction(timeout=0.0)  # begins to compare the clocks meanwhile
+            self._wait_for("open_stream", timeout_s, cancelled)
+            self.described = self._wait_for("info", timeout_s, cancelled)
+            self.offset_s = float(self._wait_for("time_correction", timeout_s, cancelled))
         except SourceLostError:
             self.close()
             raise
@@ -99,6 +84,23 @@ class LslInlet:
         n_channels = self.described.channel_count()
         self._dtype = np.dtype(_DTYPES[self.described.channel_format()] or "f4")
         self._rows = np.empty((_MAX_CHUNK, n_channels), self._dtype)
+
+    def _wait_for(self, call: str, timeout_s: float, cancelled: threading.Event) -> Any:
+        """Return what a call of liblsl's inlet answers, asked slice by slice.
+
+        By name, and with the error raised outside every handler: a traceback that holds the inlet
+        keeps its sockets and threads for as long as the error is kept.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        problem = "the LSL outlet has gone while connecting"
+        with suppress(self._pylsl.util.LostError):
+            while not cancelled.is_set():
+                with suppress(self._pylsl.util.TimeoutError):
+                    return getattr(self._inlet, call)(timeout=SLICE_S)
+                if time.monotonic() >= deadline_s:
+                    break
+            problem = "the LSL outlet was found but does not answer"
+        raise self._lost(problem)
 
     def close(self) -> None:
         """Disconnect, and let go of liblsl's sockets and threads now, not when memory is tidied."""

@@ -74,19 +74,12 @@ def resolve(query: LslQuery, *, name: str, timeout_s: float, cancelled: threadin
         SourceNotFoundError: none.
         SourceError: more than one.
     """
-    resolver = load_pylsl().ContinuousResolver()
-    deadline_s = time.monotonic() + timeout_s
-    found: list[Any] = []
-    while not found and time.monotonic() < deadline_s and not cancelled.wait(_LOOK_EVERY_S):
-        found = [info for info in resolver.results() if query.fits(info)]
-    if found:
-        cancelled.wait(_OTHERS_ANSWER_WITHIN_S)
-        found = [info for info in resolver.results() if query.fits(info)]
+    found, heard = _search(query, timeout_s, cancelled)
     if not found:
         raise SourceNotFoundError(
             f"no LSL stream with {query} in {timeout_s:g} s",
             source=name,
-            got=sorted(map(_said, resolver.results())) or "no stream at all",
+            got=heard or "no stream at all",
             next_step="Start the outlet or correct what names it; `edge-app devices` lists streams",
         )
     if len(found) > 1:
@@ -97,6 +90,27 @@ def resolve(query: LslQuery, *, name: str, timeout_s: float, cancelled: threadin
             next_step="Name one by its source_id, or end the outlet that was left running",
         )
     return found[0]
+
+
+def _search(
+    query: LslQuery, timeout_s: float, cancelled: threading.Event
+) -> tuple[list[Any], list[str]]:
+    """Return the outlets that fit, and all that were heard in words.
+
+    The resolver ends with this call: it has a thread and ten sockets, and the traceback of an error
+    raised here would keep them for as long as the error is kept.
+    """
+    resolver = load_pylsl().ContinuousResolver()
+    deadline_s = time.monotonic() + timeout_s
+    found: list[Any] = []
+    while not found and time.monotonic() < deadline_s and not cancelled.wait(_LOOK_EVERY_S):
+        found = [info for info in resolver.results() if query.fits(info)]
+    if found:
+        cancelled.wait(_OTHERS_ANSWER_WITHIN_S)
+    heard = resolver.results()
+    if found:
+        found = [info for info in heard if query.fits(info)]
+    return found, sorted(map(_said, heard))
 
 
 def _said(info: Any) -> str:

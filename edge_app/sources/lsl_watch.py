@@ -29,6 +29,7 @@ class LslWatch:
         stale_after_s: no data for this long counts as lost.
         line: counts the gaps.
         now_s: monotonic seconds at which reading begins.
+        host_clock: False where the stamps, once corrected, are not this machine's monotonic clock.
 
     Attributes:
         nan_samples: samples that were no number.
@@ -44,6 +45,7 @@ class LslWatch:
         stale_after_s: float,
         line: StampLine,
         now_s: float,
+        host_clock: bool = True,
     ) -> None:
         self.nan_samples = 0
         self.n_samples = 0
@@ -52,6 +54,7 @@ class LslWatch:
         self._silence_s = max(3.0 / rate_hz, SILENCE_S)
         self._stale_after_s = stale_after_s
         self._jump_s = JUMP_S + 2.0 * jitter_s
+        self._host_clock = host_clock
         self._line = line
         self._first_sign = RateCheck(rate_hz, jitter_s, FIRST_SIGN_S)
         self._certain = RateCheck(rate_hz, jitter_s)
@@ -79,6 +82,9 @@ class LslWatch:
         if n_nan:
             self.nan_samples += n_nan
             self._tell("nan", "samples that are not a number", now_s, 1.0)
+        ahead_s = float(times_s[-1]) + pulled.offset_s - now_s
+        if self._host_clock and ahead_s > self._jump_s:
+            self._tell("ahead", f"the stamps lie {ahead_s:.3g} s in the future", now_s)
         self._check_rate(times_s, now_s)
 
     def trouble(self, now_s: float) -> str:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from edge_app.contracts import AbstainReason, Float64Array, Prediction, StreamInfo, Window
+from edge_app.contracts import (
+    IMU_CHANNELS,
+    AbstainReason,
+    Float64Array,
+    Prediction,
+    StreamInfo,
+    Window,
+)
 from edge_app.errors import ConfigError, ManifestError
 from edge_app.inference.bundle import Bundle
 from edge_app.inference.manifest import (
@@ -17,8 +23,6 @@ from edge_app.inference.manifest import (
     StrideConditioning,
 )
 from edge_app.windowing import SingleFrames, SlidingWindows, Windower, n_samples
-
-logger = logging.getLogger(__name__)
 
 MIN_RATE_SHARE = 0.5
 """A slower stream than this share of the model's rate is refused instead of being stretched."""
@@ -75,13 +79,21 @@ def fit_stream(manifest: Manifest, info: StreamInfo) -> StreamWindow:
             got=info.kind,
             next_step="Choose the task or the source that belongs to the other",
         )
+    if spec.kind == "imu" and info.channels == IMU_CHANNELS[:3]:
+        raise ConfigError(
+            f"the {manifest.task} model {manifest.name} needs a gyroscope, and this sensor has none",
+            source=info.name,
+            got=info.device,
+            next_step="Use a sensor that measures rotation too",
+        )
     if info.units != spec.units or (spec.kind == "imu" and info.channels != spec.channels):
         raise ConfigError(
             f"the {manifest.task} model {manifest.name} needs other channels",
             source=info.name,
             expected=list(zip(spec.channels, spec.units, strict=True)),
             got=list(zip(info.channels, info.units, strict=True)),
-            next_step="Select the channel(s) with --channel or in the source's settings",
+            next_step="Select the channel(s): `channel` in the source's settings, or --channel of "
+            "a replay",
         )
     if spec.rate_hz is None:
         return StreamWindow(1, 1)
@@ -92,13 +104,6 @@ def fit_stream(manifest: Manifest, info: StreamInfo) -> StreamWindow:
             expected=f"at least {MIN_RATE_SHARE * spec.rate_hz:g} Hz",
             got=f"{info.rate_hz:g} Hz",
             next_step="Use a faster sensor, or a model trained at this rate",
-        )
-    if info.rate_hz < spec.rate_hz:
-        logger.warning(
-            "%s comes at %g Hz, the model was trained at %g Hz: what is faster is missing to it",
-            info.name,
-            info.rate_hz,
-            spec.rate_hz,
         )
     return StreamWindow(
         n_samples(manifest.window.length_samples / spec.rate_hz, info.rate_hz),

@@ -80,12 +80,7 @@ _DATA = {
     (GYR, 0x07, 20): 3,
     (GYR, 0x05, 20): 3,
 }
-_LENGTHS: dict[bytes, tuple[int, ...]] = {
-    bytes([module, register]): tuple(
-        sorted(size for m, r, size in _DATA if (m, r) == (module, register))
-    )
-    for module, register, _ in _DATA
-}
+_Data = dict[tuple[int, int, int], int]
 _OTHER_MODULES = (0x01, SETTINGS, 0xFE)  # button, settings, debug: none of our business
 
 
@@ -97,13 +92,19 @@ class MetaMotionDecoder:
     Args:
         acc_range_g: full scale of the accelerometer.
         gyr_range_dps: full scale of the gyroscope.
+        data: (module, register, bytes) of the packets to expect: samples; None: any.
 
     Attributes:
         resyncs: pieces given up because the rest never came.
     """
 
-    def __init__(self, acc_range_g: float, gyr_range_dps: float) -> None:
+    def __init__(self, acc_range_g: float, gyr_range_dps: float, data: _Data | None = None) -> None:
         self.resyncs = 0
+        self._data = data or _DATA
+        self._lengths: dict[bytes, tuple[int, ...]] = {}
+        for module, register, size in sorted(self._data):
+            head = bytes([module, register])
+            self._lengths[head] = (*self._lengths.get(head, ()), size)
         self._acc_scale = np.float32(acc_range_g / 32768 * MPS2_PER_G)
         self._gyr_scale = np.float32(RADPS_PER_DPS / GYR_LSB_PER_DPS[gyr_range_dps])
         self._rest = b""
@@ -121,7 +122,7 @@ class MetaMotionDecoder:
         if uuid != NOTIFY_UUID:
             return []
         n_bytes = len(data)
-        n_samples = _DATA.get((data[0], data[1], n_bytes)) if n_bytes > 1 else None
+        n_samples = self._data.get((data[0], data[1], n_bytes)) if n_bytes > 1 else None
         if n_samples:
             if self._rest:
                 self._rest = b""
@@ -136,23 +137,23 @@ class MetaMotionDecoder:
             answer = head[0] in (ACC, GYR) and head[1] & READ
             if answer or head[0] in _OTHER_MODULES:
                 return []
-        if head in _LENGTHS:
+        if head in self._lengths:
             self.resyncs += bool(self._rest)
             self._rest = b""
         stream, self._rest = self._rest + data, b""
         found = []
         while stream:
-            lengths = _LENGTHS.get(stream[:2], ())
+            lengths = self._lengths.get(stream[:2], ())
             size = next(
-                (s for s in lengths if len(stream) == s or stream[s : s + 2] in _LENGTHS), 0
+                (s for s in lengths if len(stream) == s or stream[s : s + 2] in self._lengths), 0
             )
             if not size:
                 break
-            found.append(self._decode(stream[:size], _DATA[stream[0], stream[1], size]))
+            found.append(self._decode(stream[:size], self._data[stream[0], stream[1], size]))
             stream = stream[size:]
         if not stream:
             return found
-        longest = max(_LENGTHS.get(stream[:2], (0,)))
+        longest = max(self._lengths.get(stream[:2], (0,)))
         possible = len(stream) == 1 and stream[0] in (ACC, GYR)
         if len(stream) < longest or possible:
             self._rest = stream
@@ -189,6 +190,7 @@ class MetaMotion(ImuProtocol):
 
     def __init__(self, *, packed: bool = True) -> None:
         self._packed = packed
+        self._data: _Data | None = None  # the packets that were asked for
 
     def recognises(self, advertised: Advertised) -> bool:
         """Tell by the vendor's service or name.
@@ -230,6 +232,8 @@ class MetaMotion(ImuProtocol):
         acc_register = chip.acc_packed if self._packed else 0x04
         single = 0x05 if chip is BMI160 else 0x04
         gyr_register = chip.gyr_packed if self._packed else single
+        n = 3 if self._packed else 1
+        self._data = {(ACC, acc_register, 2 + 6 * n): n, (GYR, gyr_register, 2 + 6 * n): n}
         for command in (
             bytes([ACC, acc_register, 1]),
             bytes([GYR, gyr_register, 1]),
@@ -263,7 +267,9 @@ class MetaMotion(ImuProtocol):
         Args:
             setup: what ``start`` returned.
         """
-        return MetaMotionDecoder(setup.acc_range_g or 16.0, setup.gyr_range_dps or 2000.0)
+        return MetaMotionDecoder(
+            setup.acc_range_g or 16.0, setup.gyr_range_dps or 2000.0, self._data
+        )
 
     async def battery_percent(self, link: GattLink) -> float | None:
         """Return the battery's charge.

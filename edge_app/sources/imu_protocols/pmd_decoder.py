@@ -36,12 +36,14 @@ class Factors:
     """What a step on the wire is worth in compressed frames (and in uncompressed rotation).
 
     Args:
-        acc_g: of acceleration frames of type 0; those of type 1 are in mg.
+        acc_g: of acceleration frames of type 0.
         gyr_dps: of rotation.
+        acc_mg: of acceleration frames of type 1.
     """
 
     acc_g: float
     gyr_dps: float = 1.0
+    acc_mg: float = 1.0
 
 
 class PolarDecoder:
@@ -125,8 +127,9 @@ class PolarDecoder:
 
     def _block(self, frame: PmdFrame) -> ImuBlock:
         if frame.measurement == ACC_TYPE:
-            in_g = frame.compressed and frame.frame_type == 0
-            step = self._factors.acc_g if in_g else 1e-3
+            step = 1e-3
+            if frame.compressed:
+                step = self._factors.acc_mg * 1e-3 if frame.frame_type else self._factors.acc_g
             limit, to_si, channels = self._acc_limit_g, MPS2_PER_G, ACC_CHANNELS
         else:
             step, limit = self._factors.gyr_dps, self._gyr_limit_dps

@@ -103,7 +103,7 @@ class Polar(ImuProtocol):
         assumptions: list[str] = []
         acc_factor = await self._begin(link, ACC_TYPE, rate_hz, acc, acc_g, assumptions)
         if gyr is None:
-            self._factors = Factors(acc_factor)
+            self._factors = _factors(acc_factor, acc_g)
             self._started = (ACC_TYPE,)
             assumptions.append("no gyroscope: acceleration only")
             gyr_dps = None
@@ -112,7 +112,7 @@ class Polar(ImuProtocol):
                 self.title, "range", "deg/s", settings.gyr_range_dps, gyr[RANGE], max(gyr[RANGE])
             )
             gyr_factor = await self._begin(link, GYR_TYPE, rate_hz, gyr, gyr_dps, assumptions)
-            self._factors = Factors(acc_factor, gyr_factor)
+            self._factors = _factors(acc_factor, acc_g, gyr_factor or gyr_dps / 32768)
             self._started = (ACC_TYPE, GYR_TYPE)
         return ImuSetup(
             rate_hz,
@@ -140,7 +140,7 @@ class Polar(ImuProtocol):
             setup: what ``start`` returned.
         """
         acc_g, gyr_dps = setup.acc_range_g or 16.0, setup.gyr_range_dps or 2000.0
-        factors = self._factors or Factors(acc_g / 32768, gyr_dps / 32768)
+        factors = self._factors or _factors(None, acc_g, gyr_dps / 32768)
         return PolarDecoder(setup.rate_hz, factors, acc_g, gyr_dps)
 
     async def battery_percent(self, link: GattLink) -> float | None:
@@ -185,8 +185,8 @@ class Polar(ImuProtocol):
         offered: dict[int, list[float]],
         full_scale: float,
         assumptions: list[str],
-    ) -> float:
-        """Start one measurement, return the factor of its compressed frames."""
+    ) -> float | None:
+        """Start one measurement, return the factor of its compressed frames, None: not told."""
         resolution = int(max(offered.get(RESOLUTION) or [16]))
         command = struct.pack(
             "<BBBBHBBHBBH",
@@ -205,7 +205,7 @@ class Polar(ImuProtocol):
             return factor
         what = "acceleration" if measurement == ACC_TYPE else "rotation"
         assumptions.append(f"the sensor told no factor for {what}: full scale / 32768 is taken")
-        return full_scale / 32768
+        return None
 
     def _refuse_error(self, reply: bytes, doing: str) -> None:
         code = reply[3] if len(reply) > 3 else 255
@@ -219,3 +219,8 @@ class Polar(ImuProtocol):
                 next_step="Take it off the charger, wear it, close other apps that use it, and "
                 "set a rate and range it offers",
             )
+
+
+def _factors(acc_told: float | None, acc_g: float, gyr_dps: float = 1.0) -> Factors:
+    """Return what steps are worth: as told, else full scale / 32768 and whole mg."""
+    return Factors(acc_told or acc_g / 32768, gyr_dps, acc_told or 1.0)

@@ -187,7 +187,7 @@ class StructLayout:
                 raise _refuse("not a UUID", "128-bit UUID, lower case", uuid or "nothing")
 
     def _numbers(self) -> tuple[object, ...]:
-        """Return one sample of zeros, which shows how many numbers there are and of what kind."""
+        """Return one sample, which shows how many numbers there are, of what kind and width."""
         if self.struct_format[:1] not in ("<", ">"):
             raise _refuse(
                 "the struct format does not say its byte order",
@@ -196,7 +196,7 @@ class StructLayout:
             )
         try:
             size = struct.calcsize(self.struct_format)
-            numbers = struct.unpack(self.struct_format, bytes(size))
+            numbers = struct.unpack(self.struct_format, size * b"\x7f")  # positive if signed, too
         except (struct.error, ValueError) as error:
             raise _refuse(
                 "the struct format does not parse", "such as '<I6f'", str(error)
@@ -236,12 +236,22 @@ class StructLayout:
             raise _refuse("a number of the struct is named twice", "each once", indices)
 
     def _check_clocks(self, numbers: tuple[object, ...]) -> None:
-        for part in (self.time, self.counter):
-            if part and (not isinstance(numbers[part.index], int) or not 8 <= part.bits <= 64):
+        given: tuple[StructTime | StructCounter | None, ...] = (self.time, self.counter)
+        for part in given:
+            if part is None:
+                continue
+            number = numbers[part.index]
+            if not isinstance(number, int) or not 8 <= part.bits <= 64:
                 raise _refuse(
                     "time and counter must be whole numbers of 8 to 64 bits",
                     "an integer of the struct",
-                    f"{type(numbers[part.index]).__name__}, {part.bits} bits",
+                    f"{type(number).__name__}, {part.bits} bits",
+                )
+            if part.bits > number.bit_length() + 1:
+                raise _refuse(
+                    "a time or counter is wider than its number",
+                    f"up to {number.bit_length() + 1} bits",
+                    f"{part.bits} bits",
                 )
         if self.time and not (math.isfinite(self.time.tick_s) and 0 < self.time.tick_s <= 1.0):
             raise _refuse("the clock's tick is out of range", "up to 1 s", self.time.tick_s)

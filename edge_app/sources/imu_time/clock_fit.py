@@ -2,7 +2,7 @@
 
 Bluetooth only ever delays, so of each second the packet with the smallest (host minus device) says
 most about the clocks. A line through those of the last minute gives offset and drift. Stamps
-follow it by slewing, never by jumping, so a better fit makes no gap.
+follow it by slewing, not by jumping, so a better fit makes no gap.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from edge_app.contracts import Float64Array
 
 FIT_S = 60
+MOST_AHEAD_S = 0.25
 _BIN_S = 1.0
 _DELAY_SPREAD_S = 0.005  # of the least delays of different seconds
 CRYSTAL = 2e-4
@@ -104,12 +105,17 @@ class ClockFit:
     def to_host(self, device_s: Float64Array) -> Float64Array:
         """Return host times of samples; call with later and later ones.
 
+        They go back only when they would lie in the future by more than ``MOST_AHEAD_S``.
+
         Args:
             device_s: (n_samples,) rising, on the device timeline.
         """
         newest_s = float(device_s[-1])
         target_s = self._target_s(newest_s)
         if self._offset_s is None:
+            self._offset_s, self._at_s = target_s, newest_s
+            return device_s + target_s
+        if self._offset_s - target_s > MOST_AHEAD_S:
             self._offset_s, self._at_s = target_s, newest_s
             return device_s + target_s
         advance_s = newest_s - self._at_s

@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 LOSS_STRETCH_S = 5.0
 TOLD_SHARE = 0.02
 """Loss, or bad packets, from which on it is told."""
+TOLD_STEPS = ((TOLD_SHARE, "2 % or more"), (0.1, "10 % or more"), (0.5, "half or more"))
+"""Told in steps, so that what goes on is told once, and again when it grows."""
 SOON_STRETCH_S = 1.5
 SOON_SHARE = 0.03
 """More than this is told before five seconds of it have gone by."""
@@ -44,6 +46,17 @@ class ImuCounters:
     def figures(self) -> tuple[tuple[str, float], ...]:
         """Return (name, value) of all of them."""
         return tuple((field.name, float(getattr(self, field.name))) for field in fields(self))
+
+
+def told_step(share: float, before: int) -> int:
+    """Return the step of ``TOLD_STEPS`` to tell, from 1; 0: nothing.
+
+    Args:
+        share: that went wrong.
+        before: the step told until now; it stays until the share is half of what is told at all.
+    """
+    step = sum(share > least for least, _ in TOLD_STEPS)
+    return max(step, before) if share > 0.5 * TOLD_SHARE else 0
 
 
 class RecentShare:

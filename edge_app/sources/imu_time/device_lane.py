@@ -119,9 +119,13 @@ class DeviceLane:
         timeline = self._timeline
         if timeline.epoch == 0:
             timeline.begin(raw, arrival_s)
+        ticks = timeline.since_first(raw)
+        slack_s = JUMP_S + _SETTLING_SLACK_S
+        if timeline.fit.early_by_s(timeline.seconds(ticks), arrival_s) > slack_s:
+            timeline.counters.late += 1  # still by the clock before it began anew
+            return [], 0
         self._restart_state()
         self._epoch = timeline.epoch
-        ticks = timeline.since_first(raw)
         timeline.fit.observe(timeline.seconds(ticks), arrival_s)
         return [self._emit(ticks, block, arrival_s, joined=False)], 0
 

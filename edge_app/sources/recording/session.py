@@ -6,6 +6,7 @@ of its own, in order, so that windows and state start again where they did live.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +40,7 @@ def count_openings(path: Path) -> int:
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
             return 0
-        return sum(kind == OPENED for kind, _, _ in unpack(file, str(path)))
+        return sum(1 for _ in unpack(file, str(path), OPENED))
 
 
 class SessionRecording:
@@ -59,7 +60,7 @@ class SessionRecording:
 
     def __init__(self, path: Path, *, opening: int = 0, name: str | None = None) -> None:
         self._path = path
-        self._start = -1
+        self._start = 0
         self.duration_s = 0.0
         self._file: BinaryIO | None = path.open("rb")
         try:
@@ -72,19 +73,16 @@ class SessionRecording:
 
     def _find(self, opening: int) -> None:
         """Find an opening and what lies between its first and last sample."""
-        seen = -1
-        stamps_s: list[float] = []
-        for kind, place, body in self._records(len(MAGIC)):
-            if kind == OPENED:
-                seen += 1
-                if seen == opening:
-                    self._start = place
-                    self._info, self.assumptions = unpack_opening(body)
-            elif seen == opening and kind == CHUNK:
-                times_s = unpack_times_s(body)
-                stamps_s = [*stamps_s[:1], float(times_s[0]), float(times_s[-1])]
-        if self._start < 0:
+        openings = self._records(len(MAGIC), OPENED)
+        found = next(itertools.islice(openings, opening, None), None)
+        if found is None:
             refuse(self._path, "nothing was delivered while it was recorded", "Record it again")
+        _, self._start, body = found
+        self._info, self.assumptions = unpack_opening(body)
+        stamps_s: list[float] = []
+        for body in self._chunks():
+            times_s = unpack_times_s(body)
+            stamps_s = [*stamps_s[:1], float(times_s[0]), float(times_s[-1])]
         if stamps_s:
             self.duration_s = stamps_s[-1] - stamps_s[0] + 1.0 / self._info.rate_hz
 
@@ -96,11 +94,7 @@ class SessionRecording:
     def chunks(self, chunk_samples: int | None = None) -> Iterator[Chunk]:
         """Yield what was delivered, in chunks as they came, or cut to at most a size."""
         size = check_chunk_samples(chunk_samples)
-        for kind, place, body in self._records(self._start):
-            if kind == OPENED and place != self._start:
-                return
-            if kind != CHUNK:
-                continue
+        for body in self._chunks():
             chunk = unpack_chunk(body, self._info)
             n = chunk.times_s.shape[0]
             for begin in range(0, n, size or n):
@@ -113,7 +107,15 @@ class SessionRecording:
         if file is not None:
             file.close()
 
-    def _records(self, start: int) -> Iterator[tuple[bytes, int, bytes]]:
+    def _chunks(self) -> Iterator[bytes]:
+        """Yield the chunks of this opening, packed."""
+        for kind, place, body in self._records(self._start, OPENED + CHUNK):
+            if kind == CHUNK:
+                yield body
+            elif place != self._start:
+                return
+
+    def _records(self, start: int, kinds: bytes) -> Iterator[tuple[bytes, int, bytes]]:
         if self._file is not None:
             self._file.seek(start)
-            yield from unpack(self._file, str(self._path))
+            yield from unpack(self._file, str(self._path), kinds)

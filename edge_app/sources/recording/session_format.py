@@ -11,6 +11,7 @@ order; a torn last record is left out.
 from __future__ import annotations
 
 import json
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -41,12 +42,15 @@ def pack(kind: bytes, body: bytes) -> bytes:
     return _HEAD.pack(kind, len(body), zlib.crc32(body)) + body
 
 
-def unpack(file: BinaryIO, source: str) -> Iterator[tuple[bytes, int, bytes]]:
+def unpack(
+    file: BinaryIO, source: str, kinds: bytes = b"OCTF"
+) -> Iterator[tuple[bytes, int, bytes]]:
     """Yield kind, place and body of every whole record; a torn last one is left out.
 
     Args:
         file: positioned after the magic bytes.
         source: the file's name, for errors.
+        kinds: of interest; the bodies of others are neither read nor checked.
 
     Yields:
         Kind, byte position of the record, and body.
@@ -60,6 +64,9 @@ def unpack(file: BinaryIO, source: str) -> Iterator[tuple[bytes, int, bytes]]:
         if len(head) < _HEAD.size:
             return
         kind, length, checksum = _HEAD.unpack(head)
+        if kind in (OPENED, CHUNK, TROUBLE, FAILED) and kind not in kinds:
+            file.seek(length, os.SEEK_CUR)
+            continue
         body = file.read(length) if length <= _MAX_BODY_BYTES else b""
         if length <= _MAX_BODY_BYTES and len(body) < length:
             return
