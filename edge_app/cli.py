@@ -331,9 +331,8 @@ def _prepare(
     handler: logging.Handler = logging.StreamHandler()
     if ERR.is_terminal:
         handler = RichHandler(console=ERR, show_path=False, markup=False)
-    form = (
-        "%(message)s" if ERR.is_terminal else "%(asctime)s %(message)s"
-    )  # RichHandler has its own
+    # In a terminal the handler writes the time itself.
+    form = "%(message)s" if ERR.is_terminal else "%(asctime)s %(message)s"
     logging.basicConfig(level=level, format=form, handlers=[handler], force=True)
     if not verbose:
         logging.getLogger("bleak").setLevel(logging.ERROR)  # our errors say what matters

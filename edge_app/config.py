@@ -114,15 +114,16 @@ class DeviceConfig(Part):
     def _one_sensor_a_stream(self) -> DeviceConfig:
         sensors: dict[object, str] = {}
         for stream in self.streams:
-            given, sensor = stream.source, None
+            given = stream.source
+            sensor: object = None
             if isinstance(given, BleImuConfig):
                 sensor = (given.address or given.sensor_name or "").upper()
             elif isinstance(given, CameraConfig):
                 sensor = given.device
             if sensor is not None and sensor in sensors:
                 raise ValueError(
-                    f"streams {sensors[sensor]} and {stream.name} name one sensor, {sensor}: it can "
-                    "be read once"
+                    f"streams {sensors[sensor]} and {stream.name} name one sensor, {sensor}: "
+                    "it can be read once"
                 )
             if sensor is not None:
                 sensors[sensor] = stream.name
@@ -143,6 +144,7 @@ class DeviceConfig(Part):
 
 _SINKS: dict[str, type[BaseModel]] = {"console": ConsoleConfig, "jsonl": JsonlConfig}
 _KINDS = {**SOURCES, **_SINKS}
+LONGEST_SHOWN = 64
 _PATTERNS: dict[int | str, str] = {
     "address": "must be a Bluetooth address such as D4:22:CD:00:00:01",
     "adapter": "must be an adapter such as hci0",
@@ -211,11 +213,9 @@ def _in_words(error: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
     shown = repr(given) if plain else _sort(given)
     if kind == "string_pattern_mismatch":
         said = _PATTERNS.get(location[-1], said)
-    return (
-        f"{place}: {_PLAIN.get(kind, said)}",
-        None,
-        f"{shown[:60]} ..." if len(shown) > 64 else shown,
-    )
+    if len(shown) > LONGEST_SHOWN:
+        shown = f"{shown[:LONGEST_SHOWN]} ..."
+    return f"{place}: {_PLAIN.get(kind, said)}", None, shown
 
 
 def _sort(given: object) -> str:

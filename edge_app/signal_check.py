@@ -68,9 +68,7 @@ def report_signal(info: StreamInfo, chunks: list[Chunk]) -> SignalReport:
     rate_hz, lost, jitter_s = _pace(times_s, info)
     quality, advice = _LOOK[info.kind](info, [chunk.samples for chunk in chunks])
     if abs(rate_hz / info.rate_hz - 1.0) > MAX_RATE_ERROR and info.kind != "video":
-        where = (
-            "`rate_hz`, or the sensor's setting" if info.kind == "imu" else "the outlet's setting"
-        )
+        where = "`rate_hz` or the sensor" if info.kind == "imu" else "the outlet"
         advice = f"It is said to send {info.rate_hz:g} Hz: correct {where}"
     elif lost > MAX_LOST_FRACTION:
         advice = "Bring the sensor closer, or take other traffic off its radio or network"

@@ -81,7 +81,7 @@ def fit_stream(manifest: Manifest, info: StreamInfo) -> StreamWindow:
         )
     if spec.kind == "imu" and info.channels == IMU_CHANNELS[:3]:
         raise ConfigError(
-            f"the {manifest.task} model {manifest.name} needs a gyroscope, and this sensor has none",
+            f"the {manifest.task} model {manifest.name} needs a gyroscope; this sensor has none",
             source=info.name,
             got=info.device,
             next_step="Use a sensor that measures rotation too",
