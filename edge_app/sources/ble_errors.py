@@ -76,7 +76,9 @@ def _causes(error: BaseException) -> list[str]:
     causes: list[str] = []
     cause: BaseException | None = error
     while cause is not None:
-        causes.append(str(cause) or type(cause).__name__)
+        first = cause.args[0] if cause.args else ""  # bleak adds codes, which str() would show too
+        causes.append(first if isinstance(first, str) and first else str(cause))
+        causes[-1] = causes[-1] or type(cause).__name__
         cause = cause.__cause__
     return causes
 

@@ -182,11 +182,17 @@ class BleImuSource(Source):
 
     def _watch(self, radio: Radio, session: _Session, silence_s: float, now_s: float) -> None:
         """Tell what is wrong; raise when the link is of no use any more."""
+        trouble = session.assembler.trouble(now_s)
         if silence_s >= self._lost_after_s:
+            if trouble:  # it sends, but nothing that can be used
+                raise SourceError(
+                    trouble,
+                    source=self._name,
+                    next_step="Correct `protocol`, or what `sensor` says of its packets",
+                )
             raise self._lost(
                 f"no samples for {self._lost_after_s:g} s, though the link looks connected"
             )
-        trouble = session.assembler.trouble(now_s)
         if silence_s >= self._warn_after_s:
             trouble = trouble or f"no samples for {self._warn_after_s:g} s"
             self._linked = self._linked or radio.start(is_linked(session.sighting))
