@@ -48,7 +48,7 @@ class Soak:
         self._failing: dict[str, Failing] = {}
         self._over: list[tuple[Fault, float, float]] = []
         self.counts: Counter[str] = Counter()
-        self.spoiled_labels = 0
+        self.spoiled: Counter[str] = Counter()
         self._next_s = time.monotonic()
 
     def step(self, *, begin: bool) -> None:
@@ -56,10 +56,10 @@ class Soak:
         now_s = time.monotonic()
         for stream, failing in list(self._failing.items()):
             if now_s >= failing.ends_s:
+                del self._failing[stream]
+                self._over.append((failing.fault, failing.begun_s, time.monotonic()))
                 if failing.fault.end is not None:
                     failing.fault.end(self._rig)
-                del self._failing[stream]
-                self._over.append((failing.fault, failing.begun_s, failing.ends_s))
         if begin and now_s >= self._next_s:
             self._next_s = now_s + self._rng.uniform(4.0, 20.0)
             self._begin(now_s)
@@ -79,7 +79,7 @@ class Soak:
         """Count labels from spoiled windows, once every answer about them has been given."""
         due = [over for over in self._over if now_s > over[2] + 5.0]
         for fault, begun_s, ended_s in due:
-            self.spoiled_labels += spoiled_labels(self._rig, fault, begun_s, ended_s)
+            self.spoiled[fault.name] += spoiled_labels(self._rig, fault, begun_s, ended_s)
             self._over.remove((fault, begun_s, ended_s))
 
 
@@ -133,8 +133,8 @@ def main() -> int:
                 f"{soak.counts[name]} faults, {health.restarts} restarts, {answers} answers in the "
                 f"last 5 s {health.trouble or ''} {'' if healthy else health.last_error}"
             )
-        print(f"labels from spoiled windows: {soak.spoiled_labels}")
-    return 0 if well and not soak.spoiled_labels else 1
+        print(f"labels from spoiled windows: {soak.spoiled.total()} {dict(+soak.spoiled)}")
+    return 0 if well and not soak.spoiled.total() else 1
 
 
 if __name__ == "__main__":

@@ -184,6 +184,7 @@ def build_job(
         tap: put around every source of this stream; None: nothing.
     """
     health = StreamHealth(config.name)
+    health.started(bundle.model_id)
     road = StreamRoad(bundle, config.face_detector, lambda: open_person_file(config, bundle))
     live = not isinstance(config.source, RecordingConfig)
 

@@ -10,6 +10,7 @@ from typing import Literal
 from edge_app.windowing import WindowingCounts
 
 State = Literal["starting", "running", "waiting", "ended", "failed"]
+EventKind = Literal["start", "open", "trouble", "over", "error", "end"]
 KEPT_EVENTS = 1000
 """Events kept for whoever writes them down; a stream that changes more often loses the oldest."""
 
@@ -21,13 +22,14 @@ class Event:
     Args:
         number: 1, 2, 3 ... within the stream.
         unix_s: when.
-        kind: ``open``, ``trouble``, ``over`` (the trouble is), or ``error``.
+        kind: ``start`` (of the program), ``open`` (it delivers), ``trouble``, ``over`` (the trouble
+            is), ``error`` (it is closed and looked for again), ``end``.
         text: in words.
     """
 
     number: int
     unix_s: float
-    kind: Literal["open", "trouble", "over", "error"]
+    kind: EventKind
     text: str
 
 
@@ -86,6 +88,24 @@ class StreamHealth:
         """Whether the newest failure has not been got over."""
         return self._broken_since_s is not None
 
+    def started(self, model: str) -> None:
+        """Note that the program begins to look for the stream.
+
+        Args:
+            model: name and hash of the bundle that reads it.
+        """
+        self._note("start", model)
+
+    def ended(self, state: State) -> None:
+        """Note that the stream is not looked for any more.
+
+        Args:
+            state: ``ended`` or ``failed``.
+        """
+        self.troubled("")
+        self.state = state
+        self._note("end", state)
+
     def opened(self, device: str) -> None:
         """Note that the stream delivers, for the first time or again."""
         if self._broken_since_s is not None and self._ran:
@@ -106,7 +126,7 @@ class StreamHealth:
         if not self.broken:
             self._broken_since_s = time.monotonic()
         self.last_error, self.error_code = said, error_code
-        self.trouble = ""
+        self.troubled("")
         if not again:
             self._note("error", said)
 
@@ -120,7 +140,7 @@ class StreamHealth:
         """Return the events that came after the one with this number, oldest first."""
         return [event for event in tuple(self._events) if event.number > number]
 
-    def _note(self, kind: Literal["open", "trouble", "over", "error"], text: str) -> None:
+    def _note(self, kind: EventKind, text: str) -> None:
         self._n_events += 1
         self._events.append(Event(self._n_events, time.time(), kind, text))
 

@@ -141,7 +141,7 @@ class _Worker:
                 met = error
                 self._failed(error)
                 if self._is_permanent(error):
-                    health.state = "failed"
+                    health.ended("failed")
                     return
             # The thread's top. SystemExit and a cancellation that nobody asked for are failures
             # too: a stream must not be dead and look alive.
@@ -157,7 +157,7 @@ class _Worker:
             if self._stopping.wait(backoff_s):
                 break
             backoff_s *= 2.0
-        health.state = "ended"
+        health.ended("ended")
 
     async def _attempt(self) -> None:
         with self._lock:

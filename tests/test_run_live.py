@@ -75,6 +75,7 @@ def test_three_live_sensors_fail_come_back_are_recorded_and_replayed(tmp_path: P
             outlet.kill()
     assert device.returncode == 0, log
     assert "Traceback" not in log
+    assert events_of(tmp_path, "foot")[-1] == ("end", "ended")
     assert sorted(p.name for p in (tmp_path / "night").iterdir()) == [
         "eeg.stream",
         "foot.stream",
@@ -86,19 +87,19 @@ def test_three_live_sensors_fail_come_back_are_recorded_and_replayed(tmp_path: P
 def _fail_and_come_back(folder: Path, rig: Rig, outlet: OutletProcess) -> OutletProcess:
     """Let the foot's link and the EEG's outlet break; the face must never notice."""
     wait_until(lambda: len(said_of(folder, "foot")) >= 2, 40.0)
-    wait_until(lambda: [kind for kind, _ in events_of(folder, "eeg")] == ["open"], 40.0)
+    wait_until(lambda: [kind for kind, _ in events_of(folder, "eeg")] == ["start", "open"], 40.0)
     rig.command("drop_link", address=FOOT.address)
     outlet.kill()
-    wait_until(lambda: len(events_of(folder, "foot")) >= 3, 40.0)
+    wait_until(lambda: len(events_of(folder, "foot")) >= 4, 40.0)
     back = outlet.again()
-    wait_until(lambda: len(events_of(folder, "eeg")) >= 3, 40.0)
+    wait_until(lambda: len(events_of(folder, "eeg")) >= 4, 40.0)
     n_foot = len(said_of(folder, "foot"))
     wait_until(lambda: len(said_of(folder, "foot")) >= n_foot + 2, 40.0)
     kinds = [kind for kind, _ in events_of(folder, "foot")]
-    assert kinds == ["open", "error", "open"]
-    assert "link" in str(events_of(folder, "foot")[1][1])
-    assert "the LSL outlet has gone" in str(events_of(folder, "eeg")[1][1])
-    assert [kind for kind, _ in events_of(folder, "face")] == ["open"]
+    assert kinds == ["start", "open", "error", "open"]
+    assert "link" in str(events_of(folder, "foot")[2][1])
+    assert "the LSL outlet has gone" in str(events_of(folder, "eeg")[2][1])
+    assert [kind for kind, _ in events_of(folder, "face")] == ["start", "open"]
     return back
 
 

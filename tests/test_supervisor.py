@@ -238,6 +238,7 @@ def test_a_device_that_ran_and_came_back_with_what_does_not_fit_is_tried_again()
         ("error", "scripted: gone. wait"),
         ("error", "too slow for the model. use a faster sensor"),
         ("open", "test"),
+        ("end", "ended"),
     ]
 
 
@@ -251,8 +252,8 @@ def test_the_same_failure_again_and_again_is_logged_and_noted_once(
         supervisor.start()
         supervisor.join(5.0)
     assert len(caplog.records) == 1
-    assert [e.kind for e in work.health.events_after(0)] == ["error", "open"]
-    assert [e.number for e in work.health.events_after(1)] == [2]
+    assert [e.kind for e in work.health.events_after(0)] == ["error", "open", "end"]
+    assert [e.number for e in work.health.events_after(1)] == [2, 3]
 
 
 def test_trouble_is_told_once_a_change_and_is_over_when_the_stream_fails(
@@ -276,11 +277,13 @@ def test_trouble_is_told_once_a_change_and_is_over_when_the_stream_fails(
         supervisor.start()
         supervisor.join(5.0)
     noted = [(e.kind, e.text) for e in work.health.events_after(0)]
-    assert noted[:3] == [
+    assert noted[:4] == [
         ("trouble", "no data for 1 s"),
         ("over", "no data for 1 s"),
         ("trouble", "frozen picture"),
+        ("open", "test"),
     ]
+    assert noted[4] == ("over", "frozen picture")  # the failure has taken its place
     assert work.health.trouble == ""
     assert caplog.text.count("a: no data for 1 s") == 1
     assert caplog.text.count("a: over: no data for 1 s") == 1
