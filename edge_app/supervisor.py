@@ -27,6 +27,7 @@ from edge_app.errors import (
     SourceNotFoundError,
 )
 from edge_app.health import StreamHealth
+from edge_app.memory import give_back_memory
 from edge_app.pipeline import Pipeline
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ STOP_WITHIN_S = 0.8
 """Time given to all streams together to close when asked to stop; then they are left behind."""
 PERMANENT = (ConfigError, ManifestError, ContractError, SinkError)
 """Trying again cannot mend these, when a stream has never run: a device that ran may come back."""
+GIVE_BACK_EVERY_S = 60.0
+"""Failed attempts leave memory in pieces."""
 AWAY = (SourceLostError, SourceNotFoundError)
 
 
@@ -120,6 +123,7 @@ class _Worker:
         self._task: asyncio.Task[None] | None = None
         self._lock = threading.Lock()
         self._said: tuple[str, float] | None = None  # the failure logged last, and when
+        self._trimmed_s = time.monotonic()
         self.thread = threading.Thread(target=self._run, name=job.health.stream, daemon=True)
 
     def cancel(self) -> None:
@@ -153,6 +157,9 @@ class _Worker:
             if time.monotonic() - started_s > HEALTHY_AFTER_S:
                 backoff_s = self._first_backoff_s
             health.state = "waiting"
+            if time.monotonic() - self._trimmed_s > GIVE_BACK_EVERY_S:
+                self._trimmed_s = time.monotonic()
+                give_back_memory()
             backoff_s = min(backoff_s, _longest_backoff_s(met))
             if self._stopping.wait(backoff_s):
                 break
