@@ -1,7 +1,7 @@
 """Many Bluetooth sensors at once over a fake BlueZ: what is lost, and what it costs the client.
 
-    PYTHONPATH=. python benchmarks/ble_load.py --sensors 10 --rate-hz 200 --seconds 60
-    PYTHONPATH=. python benchmarks/ble_load.py --sensors 5 --rate-hz 100 --reconnects 200
+    python benchmarks/ble_load.py --sensors 10 --rate-hz 200 --seconds 60
+    python benchmarks/ble_load.py --sensors 5 --rate-hz 100 --reconnects 200
 
 The sensors are simulated, in a process of their own, behind a private dbus-daemon; this process is
 the client: bleak's real BlueZ backend, the product's radio and sources, a thread a stream. Lost is
@@ -19,12 +19,16 @@ import json
 import logging
 import os
 import platform
+import sys
 import threading
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import psutil
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the rigs of the tests
 
 from edge_app.errors import SourceError
 from edge_app.sources.ble_radio import Radio

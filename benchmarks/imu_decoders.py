@@ -1,7 +1,7 @@
 """How many packets of each IMU protocol one core decodes, and decodes, orders and stamps.
 
-    PYTHONPATH=. python benchmarks/imu_decoders.py
-    PYTHONPATH=. python benchmarks/imu_decoders.py --fuzz 1000000
+    python benchmarks/imu_decoders.py
+    python benchmarks/imu_decoders.py --fuzz 1000000
 
 Packets are those of the simulated sensors in tests/imu_sensors.py. With ``--fuzz``, so many random
 and mutated packets a protocol are fed instead; an exception other than a counted PacketError, a
@@ -14,6 +14,9 @@ import argparse
 import resource
 import sys
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the rigs of the tests
 
 from edge_app.sources.imu_assembler import ImuAssembler
 from edge_app.sources.imu_protocols.protocol import ImuProtocol, ImuSetup
