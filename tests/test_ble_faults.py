@@ -98,6 +98,12 @@ def pair(bluez: Bluez) -> Iterator[Pair]:  # noqa: F811
         yield both
 
 
+def first_error(feed: Feed, problem: str) -> SourceError:
+    """Wait for an error of this kind; a loaded machine may meet another one before it."""
+    wait_until(lambda: any(problem in error.problem for error in feed.errors))
+    return next(error for error in feed.errors if problem in error.problem)
+
+
 def test_link_lost(pair: Pair) -> None:
     at_s = pair.fail("drop_link")
     pair.wait_until_back(at_s)
@@ -133,9 +139,7 @@ def test_wrong_uuid(pair: Pair) -> None:
     """Another service table after a reboot, as with other firmware; and right again."""
     pair.fail("set", wrong_table=True)
     at_s = pair.fail("drop_link")
-    wait_until(lambda: len(pair.left.errors) >= 3)
-    wrong = pair.left.errors[1]
-    assert "does not speak the protocol" in wrong.problem
+    wrong = first_error(pair.left, "does not speak the protocol")
     assert "00002a19-0000-1000-8000-00805f9b34fb" in wrong.got
     assert not isinstance(wrong, SourceNotFoundError)  # nothing that comes back by itself
     pair.fail("set", wrong_table=False)
@@ -232,9 +236,7 @@ def test_out_of_range_and_back(pair: Pair) -> None:
 def test_a_sensor_that_wants_to_be_paired(pair: Pair) -> None:
     pair.fail("set", needs_pairing=True)
     pair.fail("drop_link")
-    wait_until(lambda: len(pair.left.errors) >= 2)
-    refused = pair.left.errors[1]
-    assert "paired" in refused.problem
+    refused = first_error(pair.left, "paired")
     assert all(word in refused.next_step for word in ("bluetoothctl", "pair ", "trust "))
     pair.fail("set", paired=True)
     back_s = time.monotonic()
@@ -280,7 +282,7 @@ def test_distorted_notifications(
         wait_until(lambda: feed.info is not None)
         assert feed.info is not None
         rate_hz = feed.info.rate_hz
-        wait_until(lambda: feed.came_since(0.0) > 3 * rate_hz)
+        wait_until(lambda: feed.came_since(0.0) > 2.5 * rate_hz)
     assert feed.errors == []
     sim = make_sensor(sensor, rate_hz=rate_hz)
     truth = np.stack([sim.truth(k) for k in range(int(9 * rate_hz))])
@@ -300,7 +302,7 @@ def test_timestamp_wrap(bluez: Bluez) -> None:  # noqa: F811
     spec = SensorSpec("movella_dot", faults={"wrap_soon": True})
     bluez.rig(spec)
     with one_feed(bluez, spec) as feed:
-        wait_until(lambda: feed.came_since(0.0) > 250)
+        wait_until(lambda: feed.came_since(0.0) > 210)  # it wraps after three seconds
     assert feed.errors == []
     steps_s = np.diff(feed.times_s)
     assert steps_s == pytest.approx(1 / 60, abs=0.01)
@@ -311,15 +313,15 @@ def test_lost_packets_are_gaps(bluez: Bluez) -> None:  # noqa: F811
     spec = SensorSpec("movella_dot")
     rig = bluez.rig(spec)
     with one_feed(bluez, spec) as feed:
-        wait_until(lambda: feed.came_since(0.0) > 120)
+        wait_until(lambda: feed.came_since(0.0) > 30)
         rig.command("set", address=spec.address, drop_fraction=0.2)
         at_s = time.monotonic()
-        wait_until(lambda: feed.came_since(at_s) > 150)
+        wait_until(lambda: feed.came_since(at_s) > 120)
         wait_until(lambda: feed.told_since(at_s) != "")
     assert feed.errors == []
     steps = np.diff(feed.times_s[feed.times_s > at_s]) * 60.0
     assert (steps > 1.5).mean() == pytest.approx(0.2, abs=0.1)
-    assert feed.windows()[1].missing_samples > 20
+    assert feed.windows(10)[1].missing_samples > 12
 
 
 def test_batched_notifications_are_no_gap(bluez: Bluez) -> None:  # noqa: F811
@@ -342,19 +344,19 @@ def test_a_slow_reader_costs_counted_packets_and_a_gap(bluez: Bluez) -> None:  #
         def append(self, item: tuple[float, Chunk]) -> None:
             super().append(item)
             if len(self) == 30:
-                time.sleep(2.0)
+                time.sleep(1.2)
 
     feed = Feed(lambda: ble_source(spec, radio=radio, queue_packets=10))
     feed.chunks = Slow()
     with feed:
-        wait_until(lambda: feed.came_since(0.0) > 150)
+        wait_until(lambda: feed.came_since(0.0) > 120)
         assert feed.source is not None
         wait_until(lambda: feed.source.dropped > 0)
         dropped = feed.source.dropped
     assert feed.errors == []
     assert "too slow" in feed.told_since(0.0)
-    assert dropped == pytest.approx(2.0 * 60 - 10, abs=30)
-    assert feed.windows()[1].missing_samples == pytest.approx(dropped, abs=3)
+    assert dropped == pytest.approx(1.2 * 60 - 10, abs=30)
+    assert feed.windows(10)[1].missing_samples == pytest.approx(dropped, abs=3)
 
 
 def test_a_link_kept_from_a_crash_is_ended_first(bluez: Bluez) -> None:  # noqa: F811

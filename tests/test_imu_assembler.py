@@ -221,6 +221,23 @@ def test_rotation_is_bridged_over_three_samples_and_no_more(n_lost: int, alone: 
     assert len(both[0]) == 100 - alone
 
 
+@pytest.mark.parametrize("is_acc", [True, False])
+def test_a_half_whose_clock_ran_ahead_and_came_back_is_joined_again(*, is_acc: bool) -> None:
+    """A spoilt packet can say any time; the ones after it are right again."""
+    merger = HalvesMerger(100.0)
+    times_s = np.arange(100) / 100
+    first, rest = times_s[:50], times_s[50:]
+    ahead_s = times_s[:10] + 1e9
+    for both in (True, False):
+        merger.push((first, waves(first)), is_acc=both)
+    merger.push((ahead_s, waves(ahead_s)), is_acc=is_acc)
+    merger.push((rest, waves(rest)), is_acc=is_acc)
+    joined = merger.push((rest, waves(rest)), is_acc=not is_acc)
+    assert joined is not None
+    assert joined[0].tolist() == rest.tolist()
+    np.testing.assert_allclose(joined[1][:, 3:], waves(rest), atol=1e-4)
+
+
 def test_metamotion_single_and_packed_give_the_same_motion() -> None:
     setup = ImuSetup(100.0, ("acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z"), 16.0, 2000.0)
     words = [(100 * k, -k, k) for k in range(300)]

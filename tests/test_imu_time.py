@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_app.contracts import Chunk, StreamInfo, Window
@@ -482,9 +482,12 @@ def test_a_frame_that_was_cut_short_is_dropped_and_not_shifted_in_time() -> None
 
 
 # ---------------------------------------------------------------- anything
-NOTHING_TELLS = ("witmotion", "thingy52", "sensortag", "generic", "metamotion", "metamotion_bmi270")
-"""Without checksum, and without time in a packet: pieces of two of them can make one. Such a
-sensor's packets fit the smallest notification, so that no radio takes them to pieces."""
+WITHOUT_TIME = (
+    *("witmotion", "thingy52", "sensortag", "generic", "metamotion", "metamotion_bmi270"),
+    "movesense",
+)
+"""Notifications with neither checksum nor time; of Movesense's two parts the second. The others fit
+the smallest notification, so that no radio takes them to pieces."""
 fractions = st.sampled_from([0.0, 0.02, 0.2])
 fault_sets = st.builds(
     Faults,
@@ -499,6 +502,20 @@ fault_sets = st.builds(
 ).filter(lambda faults: not (faults.split and faults.reorder))  # nothing tells swapped pieces
 
 
+def pieces_prove_themselves(name: str, faults: Faults) -> bool:
+    """Tell whether bytes that belong together can be known from those that do not.
+
+    No sensor sends a checksum. A notification that is only cut, or only joined to another, is known
+    by its length and header. Where it may be both, the rest of one packet can be as long as what
+    another lacks; a header, even with a time in it, then stands before bytes that are not its own,
+    and nothing in them says so. Without a time, one that is lost or changes places beside a cut one
+    does the same.
+    """
+    cuts = sum(fault > 0 for fault in (faults.split, faults.truncate, faults.merge))
+    moved = (faults.drop > 0) + (faults.reorder > 0) if name in WITHOUT_TIME else 0
+    return cuts == 0 or cuts + moved <= 1
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     name=st.sampled_from(SENSORS),
@@ -509,11 +526,10 @@ fault_sets = st.builds(
 def test_whatever_happens_time_rises_and_samples_are_true(
     name: str, faults: Faults, seed: int, interval_ms: int
 ) -> None:
-    cuts = [fault for fault in (faults.split, faults.truncate, faults.merge) if fault]
-    assume(name not in NOTHING_TELLS or len(cuts) + (faults.drop > 0) <= 1 or not cuts)
     sensor = make_sensor(name, faults=faults, seed=seed)
     got = run(sensor, 6.0, batched(interval_ms / 1000))
     assert got.steps.size == 0 or got.steps.min() > 0
     assert np.isfinite(got.samples).all()
-    assert abs(got.samples[:, 0]).max(initial=0) < 3.2  # no sample but those of the motion
-    assert abs(got.samples[:, 1]).max(initial=0) < 2.2
+    if pieces_prove_themselves(name, faults):
+        assert abs(got.samples[:, 0]).max(initial=0) < 3.2  # no sample but those of the motion
+        assert abs(got.samples[:, 1]).max(initial=0) < 2.2

@@ -76,9 +76,10 @@ def _causes(error: BaseException) -> list[str]:
     causes: list[str] = []
     cause: BaseException | None = error
     while cause is not None:
-        first = cause.args[0] if cause.args else ""  # bleak adds codes, which str() would show too
-        causes.append(first if isinstance(first, str) and first else str(cause))
-        causes[-1] = causes[-1] or type(cause).__name__
+        text = str(cause)
+        if len(cause.args) > 1 and text == str(cause.args):  # no text of its own: bleak adds codes
+            text = next((part for part in cause.args if isinstance(part, str)), text)
+        causes.append(text or type(cause).__name__)
         cause = cause.__cause__
     return causes
 

@@ -25,19 +25,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_app.contracts import Chunk, Overflow, StreamInfo
-from edge_app.errors import SourceError, SourceLostError, SourceNotFoundError
+from edge_app.errors import SourceError, SourceLostError
 from edge_app.sources.ble_adapter import Sighting
+from edge_app.sources.ble_battery import BatteryWatch
 from edge_app.sources.ble_bluez import is_linked
 from edge_app.sources.ble_errors import bluetooth_error
+from edge_app.sources.ble_find import WantedSensor, find_sensor
 from edge_app.sources.ble_link import BleLink, Packet
-from edge_app.sources.ble_radio import Radio, ended, shared_radio
+from edge_app.sources.ble_loop import ended
+from edge_app.sources.ble_radio import Radio, shared_radio
 from edge_app.sources.imu_assembler import ImuAssembler
-from edge_app.sources.imu_protocols.protocol import (
-    Advertised,
-    ImuProtocol,
-    ImuSettings,
-    ImuSetup,
-)
+from edge_app.sources.imu_protocols.protocol import ImuProtocol, ImuSettings
 from edge_app.sources.protocol import Source
 
 DRAIN_EVERY_S = 0.04
@@ -45,7 +43,6 @@ DRAIN_EVERY_S = 0.04
 TELL_AFTER_S = 1.0
 """A search that lasts longer is told."""
 FIGURES_EVERY_S = 1.0
-BATTERY_EVERY_S = 300.0
 STOP_WITHIN_S = 0.3
 CLOSE_WITHIN_S = 0.7
 """How long ``close`` waits; the radio goes on disconnecting by itself."""
@@ -56,7 +53,6 @@ class _Session:
     """One connection."""
 
     protocol: ImuProtocol
-    setup: ImuSetup
     sighting: Sighting
     link: BleLink
     assembler: ImuAssembler
@@ -102,9 +98,11 @@ class BleImuSource(Source):
     ) -> None:
         self._name = name
         self._protocol = protocol
-        self._address = None if address is None else address.upper()
-        self._sensor_name = sensor_name
-        self._adapter = adapter
+        self._wanted = WantedSensor(
+            address=None if address is None else address.upper(),
+            name=sensor_name,
+            adapter=adapter,
+        )
         self._settings = settings or ImuSettings()
         self._scan_timeout_s = scan_timeout_s
         self._connect_timeout_s = connect_timeout_s
@@ -163,7 +161,7 @@ class BleImuSource(Source):
         if session is None or radio is None:
             return
         sample_s = told_s = time.monotonic()
-        battery = _Battery(radio, session)
+        battery = BatteryWatch(radio, session.protocol, session.link)
         while session is self._session:
             lost = session.link.lost  # before the queue is emptied: what came first is delivered
             for chunk in _chunks(session.assembler, session.link.take()):
@@ -227,9 +225,9 @@ class BleImuSource(Source):
 
     async def _connect(self, radio: Radio) -> _Session:
         protocol = self._protocol()
-        if self._address is not None:
-            await radio.prepare(self._address, source=self._name)
-        sighting = await self._find(radio, protocol)
+        sighting = await find_sensor(
+            radio, self._wanted, protocol, timeout_s=self._scan_timeout_s, source=self._name
+        )
         link = await radio.connect(
             sighting,
             timeout_s=self._connect_timeout_s,
@@ -249,62 +247,7 @@ class BleImuSource(Source):
             if isinstance(error, Exception) and not isinstance(error, SourceError):
                 raise bluetooth_error(error, source=self._name) from error
             raise
-        return _Session(protocol, setup, sighting, link, assembler, info)
-
-    async def _find(self, radio: Radio, protocol: ImuProtocol) -> Sighting:
-        def wanted(advertised: Advertised) -> bool:
-            if self._address is not None:
-                return advertised.address == self._address
-            if self._sensor_name is not None:
-                return advertised.name == self._sensor_name
-            return protocol.recognises(advertised)
-
-        found = await radio.find(
-            wanted,
-            adapter=self._adapter,
-            timeout_s=self._scan_timeout_s,
-            source=self._name,
-            alone=self._address is not None,
-        )
-        if len(found) > 1:
-            raise SourceError(
-                "several sensors fit",
-                source=self._name,
-                got=sorted(one.advertised.name or "a sensor without name" for one in found),
-                next_step="Set `address` to one of those that `edge-app devices` lists",
-            )
-        if not found:
-            raise SourceNotFoundError(
-                f"the sensor was not heard within {self._scan_timeout_s:g} s",
-                source=self._name,
-                next_step="Switch it on and bring it near; `edge-app devices` lists what is heard",
-            )
-        return found[0]
-
-
-class _Battery:
-    """Asks for the battery's charge now and then, without waiting for the answer."""
-
-    def __init__(self, radio: Radio, session: _Session) -> None:
-        self._radio = radio
-        self._session = session
-        self._due_s = 0.0
-        self._asked: Future[float | None] | None = None
-        self._percent: float | None = None
-
-    def percent(self, now_s: float) -> float | None:
-        """Return the newest answer, None when there is none."""
-        asked = self._asked
-        if asked is not None and asked.done():
-            self._asked = None
-            if not asked.cancelled() and asked.exception() is None:
-                self._percent = asked.result()
-        if self._asked is None and now_s >= self._due_s:
-            self._due_s = now_s + BATTERY_EVERY_S
-            self._asked = self._radio.start(
-                self._session.protocol.battery_percent(self._session.link)
-            )
-        return self._percent
+        return _Session(protocol, sighting, link, assembler, info)
 
 
 def _chunks(assembler: ImuAssembler, packets: list[Packet]) -> Iterator[Chunk]:

@@ -11,12 +11,8 @@ turn.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
-import threading
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from collections.abc import Callable
 
 from edge_app.errors import SourceError, SourceNotFoundError
 from edge_app.sources.ble_adapter import NO_RSSI_DBM, Adapter, Search, Sighting
@@ -28,10 +24,10 @@ from edge_app.sources.ble_bluez import (
 )
 from edge_app.sources.ble_errors import bluetooth_error
 from edge_app.sources.ble_link import BleLink
+from edge_app.sources.ble_loop import LoopThread
 from edge_app.sources.ble_turns import LOOK_EVERY_S
 from edge_app.sources.imu_protocols.protocol import Advertised
 
-T = TypeVar("T")
 SETTLE_S = 1.0
 """How much longer to look when a sensor is not named by its address: another may answer too."""
 LOOKS_FOR_RELEASE = 100
@@ -45,68 +41,15 @@ def _taken(source: str) -> SourceError:
     )
 
 
-class Radio:
-    """A thread with the event loop in which all Bluetooth happens."""
+class Radio(LoopThread):
+    """The event loop in which all Bluetooth happens, and what happens there."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
         self._adapters: dict[str, Adapter] = {}
         self._links: dict[str, BleLink | None] = {}  # None while it is being made
-        self._thread = threading.Thread(target=self._run, name="bluetooth", daemon=True)
-        self._thread.start()
+        super().__init__("bluetooth")
 
-    def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Start ``work`` in the radio's loop; it goes on whatever becomes of its caller."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    async def run(
-        self,
-        work: Coroutine[Any, Any, T],
-        *,
-        drop: Callable[[T], Coroutine[Any, Any, None]] | None = None,
-    ) -> T:
-        """Run ``work`` in the radio's loop and return its result; cancelled with its caller.
-
-        Args:
-            work: what to do.
-            drop: takes back a result that came though the caller was cancelled.
-
-        Returns:
-            What ``work`` returned.
-        """
-        tasks: list[asyncio.Task[Any]] = []
-
-        async def tracked() -> T:
-            task = asyncio.current_task()
-            if task is not None:
-                tasks.append(task)
-            return await work
-
-        async def abandon() -> None:
-            task = tasks[0]  # began before this, for the loop keeps the order
-            task.cancel()
-            await asyncio.wait({task})
-            if drop is not None and not task.cancelled() and task.exception() is None:
-                await drop(task.result())
-
-        future = self.start(tracked())
-        try:
-            await ended(future)
-        except asyncio.CancelledError:
-            self.start(abandon())
-            raise
-        return future.result()
-
-    def close(self) -> None:
-        """End the thread, disconnecting what is left; only tests and short commands need it."""
-        if self._thread.is_alive():
-            with contextlib.suppress(Exception):
-                asyncio.run_coroutine_threadsafe(self._tidy(), self._loop).result(10.0)
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(5.0)
-            self._loop.close()
-
-    # What follows runs in the radio's loop: hand it to ``run``.
+    # All of it runs in the radio's loop: hand it to ``run``.
 
     async def find(
         self,
@@ -246,28 +189,8 @@ class Radio:
         for address, link in list(self._links.items()):
             if link is not None:
                 await self.release(address, link)
-        ours = asyncio.current_task()
-        others = [task for task in asyncio.all_tasks() if task is not ours]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await super()._tidy()
         await forget_bluez()
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
-
-
-async def ended(future: Future[Any]) -> None:
-    """Wait in this loop for the end of what another thread does, without cancelling it."""
-    loop, event = asyncio.get_running_loop(), asyncio.Event()
-
-    def tell(_future: Future[Any]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop that waited may be closed by then
-            loop.call_soon_threadsafe(event.set)
-
-    future.add_done_callback(tell)
-    await event.wait()
 
 
 @functools.cache

@@ -26,7 +26,7 @@ class CameraCounters:
 
     Attributes:
         bad_frames: pictures that could not be read, or were no pictures.
-        repeated_frames: pictures equal to the one before.
+        repeated_frames: pictures looked at that were equal to the one looked at before.
         size_changes: times the picture's size changed.
         width_px: of the newest picture; 0 before the first.
         height_px: of the newest picture; 0 before the first.
@@ -35,7 +35,7 @@ class CameraCounters:
         rate_hz: frames a second over the last second; None below two frames.
         grabbed_s: when a frame last came, read or not; None before the first.
         bad_since_s: when a row of damaged pictures began that still goes on.
-        repeated_since_s: when a row of equal pictures began that still goes on.
+        repeated_since_s: when the first repeat came of a picture that still is repeated.
         dark_since_s: when a row of dark or even pictures began that still goes on.
     """
 
@@ -83,8 +83,11 @@ def is_picture(value: object) -> bool:
 class PictureChecks:
     """Looks at pictures one after the other and counts.
 
-    A camera's noise makes two pictures differ always, so a picture equal to the one before it is
-    no new one. The first picture is never new: after a reopening it may be the frozen one.
+    A picture equal in every byte to the one looked at before it is no new one. A sensor's noise
+    makes even a still scene differ, so equal pictures are a frozen camera; or an encoder that
+    smooths the noise away, which looks the same from here. A camera that freezes and goes on
+    drawing a clock into its picture is not noticed. The first picture is never new: after a
+    reopening it may be the frozen one.
 
     Attributes:
         counters: what was met.
@@ -124,7 +127,7 @@ class PictureChecks:
             picture: (height, width, 3) uint8, any colour order; anything else is counted as bad.
 
         Returns:
-            True when it shows something that the one before did not.
+            True when it differs from the one looked at before; never for the first.
         """
         if not is_picture(picture):
             self.bad(time_s)

@@ -9,7 +9,8 @@ from edge_app.sources.camera_pictures import DARK_MEAN, CameraCounters
 SLOW_SHARE, FAST_ENOUGH_SHARE = 0.7, 0.8
 """Slow is below the first share of the expected rate, until above the second again."""
 DARK_PATIENCE = 12.0
-"""Darkness without noise looks frozen too: so many times longer before the camera is reopened."""
+"""A dark or even picture may have no noise and repeat itself though the camera is well: it is given
+so many times longer before it is opened anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class CameraLimits:
     Args:
         warn_after_s: then it is told.
         lost_after_s: a camera silent for so long is lost.
-        frozen_lost_after_s: a camera that has repeated one picture for so long is lost.
+        frozen_lost_after_s: a camera that has repeated one picture for so long is lost;
+            ``DARK_PATIENCE`` times as late while that picture is dark or even.
     """
 
     warn_after_s: float = 1.0

@@ -10,31 +10,19 @@ from edge_app.contracts import IMU_CHANNELS, IMU_UNITS, Chunk, StreamInfo
 from edge_app.errors import PacketError
 from edge_app.sources.imu_protocols.packets import ACC_CHANNELS, GYR_CHANNELS
 from edge_app.sources.imu_protocols.protocol import ImuBlock, ImuProtocol, ImuSetup
-from edge_app.sources.imu_time.clock_fit import CRYSTAL, MOST_AHEAD_S, SAMPLE_RATE, ClockFit
-from edge_app.sources.imu_time.counters import (
-    SOON_SHARE,
-    SOON_STRETCH_S,
-    TOLD_STEPS,
-    ImuCounters,
-    LossEstimate,
-    RecentShare,
-    told_step,
-)
+from edge_app.sources.imu_time.clock_fit import CRYSTAL, SAMPLE_RATE, ClockFit
+from edge_app.sources.imu_time.counters import ImuCounters
 from edge_app.sources.imu_time.device_lane import DeviceLane, Stretch
 from edge_app.sources.imu_time.halves import HalvesMerger
-from edge_app.sources.imu_time.phase_lock import SETTLE_S, PhaseLock
+from edge_app.sources.imu_time.host_times import HostTimes
+from edge_app.sources.imu_time.phase_lock import PhaseLock
 from edge_app.sources.imu_time.timeline import Timeline
+from edge_app.sources.imu_time.told import Told
 
 __all__ = ["ImuAssembler", "ImuCounters"]
 
 _log = logging.getLogger(__name__)
 
-_BAD_S = 1.0
-_BAD_PACKETS = 10
-_TELL_RESTART_S = 3.0
-_TELL_CLOCK_S = 10.0
-_LOOK_AT_SHARES_EVERY_S = 0.5
-_ALONE_S = 1.0
 _HOST_JITTER_SAMPLES = 0.25
 _HOST_JITTER_S = 0.003
 
@@ -66,28 +54,15 @@ class ImuAssembler:
         self._uuids = frozenset(protocol.notify_uuids)
         self._decoder = protocol.decoder(setup)
         self._host_only = setup.tick_s is None and not setup.counter_bits
-        self._fit: ClockFit | None = None
         self._timeline: Timeline | None = None
+        self._host_times: HostTimes | None = None
         self._lanes: dict[tuple[str, ...], DeviceLane | PhaseLock] = {}
         self._halves: HalvesMerger | None = None
-        self._settling: list[Stretch] | None = None if self._host_only else []
-        self._settle_began_s = 0.0
         self._newest_s = -np.inf
         self._arrival_s = -np.inf
-        self._loss = RecentShare()
-        self._bad = RecentShare()
-        self._estimate = LossEstimate(setup.rate_hz)
-        self._bad_since_s: float | None = None
-        self._bad_in_a_row = 0
-        self._bad_text = ""
+        self._told = Told(setup.rate_hz, by_rate=self._host_only)
         self._restarts = 0
-        self._restarted_s = -np.inf
-        self._clock_given_up_s = -np.inf
-        self._shares_seen_s = -np.inf
-        self._shares_wrong = ("", "")  # what, in words
-        self._told = ("", "")
         self._alone = 0
-        self._alone_s = -np.inf
 
     def info(self, *, device: str, simulated: bool = False) -> StreamInfo:
         """Describe the stream.
@@ -127,14 +102,14 @@ class ImuAssembler:
         try:
             blocks = self._decoder.feed(uuid, bytes(data))
         except PacketError as error:
-            self._count_bad(error, arrival_s)
+            self.counters.bad_packets += 1
+            self._told.bad_packet(error, arrival_s)
             return None
         finally:
             self.counters.resyncs = getattr(self._decoder, "resyncs", 0)
         if not blocks:
             return None
-        self._bad.add(arrival_s, 1, 0)
-        self._bad_since_s, self._bad_in_a_row = None, 0
+        self._told.good_packet(arrival_s)
         ready: list[Stretch] = []
         for block in blocks:
             ready += self._place(block, arrival_s)
@@ -150,56 +125,7 @@ class ImuAssembler:
         Args:
             now_s: host time.
         """
-        what, words = self._wrong(now_s)
-        if what != self._told[0]:
-            self._told = (what, words)
-        return self._told[1]
-
-    def _wrong(self, now_s: float) -> tuple[str, str]:
-        """Return what is wrong, and in which words: the first ones are told while it lasts."""
-        if self._bad_since_s is not None and (
-            now_s - self._bad_since_s >= _BAD_S or self._bad_in_a_row >= _BAD_PACKETS
-        ):
-            return "all bad", f"packets cannot be decoded: {self._bad_text}"
-        if now_s - self._restarted_s < _TELL_RESTART_S:
-            return "restart", "the sensor's clock started anew"
-        if now_s - self._clock_given_up_s < _TELL_CLOCK_S:
-            return "clock", f"{self._clock_text()}; host time is used"
-        if now_s - self._alone_s < _ALONE_S:
-            return "alone", "acceleration comes without rotation"
-        if now_s - self._shares_seen_s >= _LOOK_AT_SHARES_EVERY_S:
-            self._shares_seen_s = now_s
-            self._shares_wrong = self._wrong_share(now_s)
-        return self._shares_wrong
-
-    def _wrong_share(self, now_s: float) -> tuple[str, str]:
-        if self._host_only:
-            lost, about = self._estimate.share(now_s), "about "
-        else:
-            soon = self._loss.share(now_s, SOON_STRETCH_S)
-            lost, about = max(self._loss.share(now_s), soon if soon > SOON_SHARE else 0.0), ""
-        shares = (
-            ("lost", lost, about, " of the samples lost"),
-            ("more", -lost, f"more samples than the rate says, {about}", ""),
-            ("bad", self._bad.share(now_s), "", f" of packets cannot be decoded: {self._bad_text}"),
-        )
-        seen = self._shares_wrong[0]
-        for kind, share, before, after in shares:
-            step = told_step(share, int(seen[-1]) if seen.startswith(kind) else 0)
-            if step:
-                return f"{kind} {step}", f"{before}{TOLD_STEPS[step - 1][1]}{after}"
-        return "", ""
-
-    def _clock_text(self) -> str:
-        return self._timeline.useless if self._timeline else "device clock does not advance"
-
-    def _count_bad(self, error: PacketError, arrival_s: float) -> None:
-        self.counters.bad_packets += 1
-        self._bad.add(arrival_s, 0, 1)
-        if self._bad_since_s is None:
-            self._bad_since_s = arrival_s
-        self._bad_in_a_row += 1
-        self._bad_text = f"{error.problem} (expected {error.expected}, got {error.got})"
+        return self._told.trouble(now_s)
 
     def _place(self, block: ImuBlock, arrival_s: float) -> list[Stretch]:
         """Stamp a block: device timeline while settling, host time otherwise."""
@@ -214,13 +140,13 @@ class ImuAssembler:
             # Where halves come apart, lost rotation is counted as acceleration left alone.
             if (lost or stretches) and not (block.channels == GYR_CHANNELS != self._setup.channels):
                 n = sum(times_s.shape[0] for times_s, _ in stretches)
-                self._loss.add(arrival_s, n, lost)
+                self._told.placed(arrival_s, n, lost)
                 self.counters.lost += lost
         if block.channels != self._setup.channels:
             stretches = self._merge(stretches, arrival_s, is_acc=block.channels == ACC_CHANNELS)
-        if self._fit is None:
+        if self._host_times is None:
             return stretches
-        return self._to_host(stretches, arrival_s)
+        return self._host_times.push(stretches, arrival_s)
 
     def _new_lane(self, block: ImuBlock) -> DeviceLane | PhaseLock:
         setup = self._setup
@@ -241,8 +167,9 @@ class ImuAssembler:
 
     def _shared_timeline(self, tick_s: float, bits: int, drift: float, slew: float) -> Timeline:
         if self._timeline is None:
-            self._fit = ClockFit(drift, slew)
-            self._timeline = Timeline(tick_s, bits, self._fit, self.counters)
+            fit = ClockFit(drift, slew)
+            self._timeline = Timeline(tick_s, bits, fit, self.counters)
+            self._host_times = HostTimes(fit, self._setup.rate_hz, self.counters)
         return self._timeline
 
     def _merge(self, stretches: list[Stretch], arrival_s: float, *, is_acc: bool) -> list[Stretch]:
@@ -259,50 +186,27 @@ class ImuAssembler:
             lost = halves.alone - self._alone
             self._alone = halves.alone
             if self.samples:  # the very first ones are alone because one half starts first
-                self._alone_s = arrival_s
-                self._loss.add(arrival_s, 0, lost)
+                self._told.alone(arrival_s, lost)
                 # Without a device clock these are among those that the rate shows.
                 self.counters.lost += 0 if self._host_only else lost
         return merged
 
-    def _to_host(self, stretches: list[Stretch], arrival_s: float) -> list[Stretch]:
-        """Map the device timeline to host time; hold the first half second."""
-        if self._fit is None or not stretches:
-            return []
-        if self._settling is not None:
-            if not self._settling:
-                self._settle_began_s = arrival_s
-            self._settling += stretches
-            n_held = sum(times_s.shape[0] for times_s, _ in self._settling)
-            waited_s = arrival_s - self._settle_began_s
-            if max(waited_s, n_held / self._setup.rate_hz) < SETTLE_S:
-                return []
-            stretches, self._settling = self._settling, None
-        placed = []
-        for times_s, samples in stretches:
-            host_s = self._fit.to_host(times_s)
-            n = int(host_s.searchsorted(arrival_s + MOST_AHEAD_S))  # what comes after is doubtful
-            self.counters.lost += host_s.shape[0] - n
-            if n:
-                placed.append((host_s[:n], samples[:n]))
-        return placed
-
     def _watch_clock(self, timeline: Timeline, arrival_s: float) -> None:
         if self.counters.device_restarts != self._restarts:
             self._restarts = self.counters.device_restarts
-            self._restarted_s = arrival_s
+            self._told.restarted(arrival_s)
             _log.warning("%s: the sensor's clock started anew", self._name)
         if not timeline.useless or self._host_only:
             return
         _log.warning("%s: %s; host time is used from now on", self._name, timeline.useless)
         self.assumptions += (f"{timeline.useless}: stamped by host time, loss is estimated",)
-        self._clock_given_up_s = arrival_s
+        self._told.clock_given_up(arrival_s, timeline.useless)
         self._host_only = True
         self._lanes.clear()
         self._halves = None
-        self._fit = None
-        self.counters.lost += sum(times_s.shape[0] for times_s, _ in self._settling or ())
-        self._settling = None
+        if self._host_times is not None:
+            self._host_times.give_up()
+            self._host_times = None
 
     def _chunk(self, ready: list[Stretch]) -> Chunk | None:
         if len(ready) == 1:
@@ -320,8 +224,7 @@ class ImuAssembler:
                 return None
         self._newest_s = float(times_s[-1])
         self.samples += times_s.shape[0]
-        if self._host_only:
-            self.counters.lost_estimated += self._estimate.add(self._newest_s, times_s.shape[0])
+        self.counters.lost_estimated += self._told.delivered(self._newest_s, times_s.shape[0])
         return Chunk(times_s, samples)
 
 

@@ -1,9 +1,10 @@
 """Pictures of a camera through OpenCV: USB (V4L2), network (RTSP, HTTP), GStreamer, or a file.
 
-The newest frame only is delivered, and only if it shows something new: a picture equal to the one
-before it is held back, so that a frozen camera gives no answers. Damaged pictures are counted and
-never delivered. A camera that is silent, frozen or gone raises ``SourceLostError`` and is opened
-anew by the supervisor.
+The newest frame only is delivered, and only if it shows something new: a picture equal in every
+byte to the one before it is held back, so that a camera that repeats itself gives no answers. The
+first picture of each opening is held back too, for it may be the frozen one. Damaged pictures are
+counted and never delivered. A camera that is silent, frozen or gone raises ``SourceLostError`` and
+is opened anew by the supervisor.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ class CameraSource(Source):
         open_timeout_s: until its first picture.
         warn_after_s: silence, repeats or darkness of this length are told.
         lost_after_s: a camera silent for so long is lost.
-        frozen_lost_after_s: a camera that has repeated one picture for so long is lost; longer for
-            a network camera that smooths all noise away while nobody moves.
+        frozen_lost_after_s: a camera that has repeated one picture for so long is lost, a dark one
+            twelve times as late. A network camera that smooths all noise away while nobody moves
+            needs more; until somebody does, it is told as frozen and delivers nothing.
         clock: the stream clock; None: ``time.monotonic``.
         open_capture: opens what behaves like ``cv2.VideoCapture``; tests put doubles here.
 

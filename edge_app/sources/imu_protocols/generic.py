@@ -8,8 +8,7 @@ from operator import itemgetter
 import numpy as np
 
 from edge_app.contracts import IMU_CHANNELS
-from edge_app.errors import SourceError
-from edge_app.sources.imu_protocols.packets import bad_packet, choose
+from edge_app.sources.imu_protocols.packets import bad_packet, choose, no_ranges
 from edge_app.sources.imu_protocols.protocol import (
     Advertised,
     Decoder,
@@ -139,12 +138,9 @@ class GenericImu(ImuProtocol):
         """
         layout = self._layout
         choose(self.title, "rate", "Hz", settings.rate_hz, self.rates_hz, layout.nominal_rate_hz)
-        if settings.acc_range_g is not None or settings.gyr_range_dps is not None:
-            raise SourceError(
-                "a generic sensor's ranges lie in its scales and start writes",
-                source=self.title,
-                next_step="Leave the ranges out of the device configuration",
-            )
+        no_ranges(
+            self.title, settings, "a generic sensor's ranges lie in its scales and start writes"
+        )
         await link.subscribe(layout.notify_uuid)
         for reply_uuid in dict.fromkeys(w.reply_uuid for w in layout.start_writes):
             if reply_uuid and reply_uuid != layout.notify_uuid:

@@ -15,6 +15,7 @@ from edge_app.sources.imu_protocols.packets import (
     RADPS_PER_DPS,
     bad_packet,
     choose,
+    no_ranges,
 )
 from edge_app.sources.imu_protocols.protocol import (
     Advertised,
@@ -176,12 +177,7 @@ class Movesense(ImuProtocol):
         rate_hz = choose(
             self.title, "rate", "Hz", settings.rate_hz, self.rates_hz, self.default_rate_hz
         )
-        if settings.acc_range_g is not None or settings.gyr_range_dps is not None:
-            raise SourceError(
-                "the sensor's ranges cannot be set over this protocol",
-                source=self.title,
-                next_step="Leave the ranges out of the device configuration",
-            )
+        no_ranges(self.title, settings, "the sensor's ranges cannot be set over this protocol")
         try:
             await link.subscribe(NOTIFY_UUID)
         except SourceLostError:

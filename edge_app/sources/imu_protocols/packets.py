@@ -9,6 +9,7 @@ import numpy as np
 
 from edge_app.contracts import IMU_CHANNELS, Float32Array
 from edge_app.errors import PacketError, SourceError
+from edge_app.sources.imu_protocols.protocol import ImuSettings
 
 MPS2_PER_G = 9.80665
 RADPS_PER_DPS = math.pi / 180.0
@@ -89,6 +90,24 @@ def choose(
         expected=listed(offered, unit),
         got=f"{asked:g} {unit}",
         next_step=f"Set one of the {what}s offered in the device configuration",
+    )
+
+
+def no_ranges(sensor: str, settings: ImuSettings, why: str) -> None:
+    """Refuse a range that is asked of a sensor whose ranges cannot be set.
+
+    Args:
+        sensor: title of the sensor.
+        settings: what is asked for.
+        why: one sentence.
+
+    Raises:
+        SourceError: a range is asked for.
+    """
+    if settings.acc_range_g is None and settings.gyr_range_dps is None:
+        return
+    raise SourceError(
+        why, source=sensor, next_step="Leave the ranges out of the device configuration"
     )
 
 

@@ -18,6 +18,7 @@ from edge_app.sources.imu_protocols.packets import (
     bad_packet,
     choose,
     differs,
+    no_ranges,
     scale_row,
 )
 from edge_app.sources.imu_protocols.protocol import (
@@ -102,12 +103,7 @@ class Thingy52(ImuProtocol):
         rate_hz = choose(
             self.title, "rate", "Hz", settings.rate_hz, self.rates_hz, self.default_rate_hz
         )
-        if settings.acc_range_g is not None or settings.gyr_range_dps is not None:
-            raise SourceError(
-                "the sensor's ranges cannot be set",
-                source=self.title,
-                next_step="Leave the ranges out of the device configuration",
-            )
+        no_ranges(self.title, settings, "the sensor's ranges cannot be set")
         config = bytearray(await link.read(CONFIG_UUID))
         if len(config) != CONFIG_BYTES:
             raise SourceError(

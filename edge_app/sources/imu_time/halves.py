@@ -35,10 +35,12 @@ class HalvesMerger:
         """Take samples of one half, return those that both halves cover.
 
         Args:
-            stretch: (times, (n_samples, 3)), later than all before of this half.
+            stretch: (times, (n_samples, 3)), rising. Where it begins before what waits of this
+                half, a clock had run ahead: what waits from there on is forgotten.
             is_acc: which half.
         """
         times_s, samples = stretch
+        self._forget_from(float(times_s[0]), is_acc=is_acc)
         if is_acc:
             self._acc_s = np.concatenate((self._acc_s, times_s))
             self._acc = np.concatenate((self._acc, samples))
@@ -74,6 +76,17 @@ class HalvesMerger:
             return acc_s, joined
         self.alone += n_ready - int(near.sum())
         return (acc_s[near], joined[near]) if near.any() else None
+
+    def _forget_from(self, time_s: float, *, is_acc: bool) -> None:
+        held_s = self._acc_s if is_acc else self._gyr_s
+        if not held_s.size or held_s[-1] < time_s:
+            return
+        n_kept = int(held_s.searchsorted(time_s))
+        if is_acc:
+            self.alone += held_s.size - n_kept
+            self._acc_s, self._acc = self._acc_s[:n_kept], self._acc[:n_kept]
+        else:
+            self._gyr_s, self._gyr = self._gyr_s[:n_kept], self._gyr[:n_kept]
 
     def _give_up_waiting(self) -> None:
         """Forget acceleration that has waited too long, and rotation older than needed."""
