@@ -89,7 +89,7 @@ class LslConfig(Part):
         None, description="uV, mV, V or nV, where the stream does not say."
     )
     jitter_s: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        0.02, description="How far raw stamps may stray before a step counts as a gap."
+        0.02, description="How far raw stamps may stray in the first second; then it is learnt."
     )
     resolve_timeout_s: Seconds = Field(5.0, description="How long to look for the stream.")
     stale_after_s: Seconds = Field(3.0, description="Silence that counts as a lost stream.")

@@ -19,6 +19,7 @@ import threading
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,9 @@ class OutletSpec:
     chunk: int = 1
     how_sends_hz: float | None = None  # None: as declared
     how_unstamped_every: int = 0
+    how_unstamped_burst: int = 0  # pushed so many at a time, stamped by LSL
+    how_late_s: float = 0.0  # such a push is late by up to this
+    how_clock_s: float = 0.0  # the stamps' clock, ahead of LSL's
     how_jump_s: float = 0.0
     how_jitter_s: float = 0.0
     how_drop: float = 0.0
@@ -96,7 +100,7 @@ class OutletProcess:
         return OutletProcess(replace(self.spec, **change), self.network)  # type: ignore[arg-type]
 
 
-def _make(spec: OutletSpec) -> object:
+def _make(spec: OutletSpec) -> Any:
     pylsl = load_pylsl()
     info = pylsl.StreamInfo(
         spec.name, spec.stream_type, len(spec.labels), spec.rate_hz, spec.format, spec.source_id
@@ -116,6 +120,18 @@ def _rows(spec: OutletSpec, index: np.ndarray) -> np.ndarray:
     return np.full_like(rows, np.nan) if spec.how_nan else rows
 
 
+def _push_bursts(outlet: Any, spec: OutletSpec, start_s: float) -> None:
+    """Every sample a push of its own without a stamp, several in a row, until the end."""
+    rng, sent = np.random.default_rng(1), 0
+    while sent < spec.lives_s * spec.rate_hz:
+        index = np.arange(sent, sent + spec.how_unstamped_burst)
+        sent += spec.how_unstamped_burst
+        due_s = start_s + sent / spec.rate_hz + rng.uniform(0.0, spec.how_late_s)
+        time.sleep(max(0.0, due_s - time.monotonic()))
+        for row in _rows(spec, index).tolist():
+            outlet.push_sample(row)
+
+
 def main() -> None:
     network = json.loads(sys.argv[1])
     configure_liblsl(LslNetwork(**network | {"known_peers": tuple(network["known_peers"])}))
@@ -132,6 +148,10 @@ def main() -> None:
     sys.stdout.write(f"{start_s}\n")
     sys.stdout.flush()
     ends_s = start_s + spec.lives_s
+    if spec.how_unstamped_burst:
+        threading.Thread(target=_push_bursts, args=(outlet, spec, start_s), daemon=True).start()
+        commands.get()  # empty: the parent has gone
+        return
     while time.monotonic() < ends_s:
         while not commands.empty():
             line = commands.get()
@@ -148,7 +168,7 @@ def main() -> None:
         due -= (due - first) % spec.chunk
         if due > sent and spec.format != "string":
             index = np.arange(sent, due)
-            stamps_s = start_s + (index - first) / sends_hz + spec.how_jump_s
+            stamps_s = start_s + (index - first) / sends_hz + spec.how_jump_s + spec.how_clock_s
             if spec.how_jitter_s:
                 stamps_s += rng.uniform(-spec.how_jitter_s, spec.how_jitter_s, len(index))
             if spec.how_unstamped_every:

@@ -6,9 +6,11 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 
+from edge_app.sources import lsl_markers
 from edge_app.sources.liblsl import LslNetwork
 from edge_app.sources.lsl_markers import LslMarkers, Marker
 from tests.lsl_outlet import OutletProcess, OutletSpec
@@ -99,6 +101,73 @@ def test_what_nobody_takes_pushes_out_the_oldest(
         nurse.tell(push=str(number))
     wait_for(lambda: markers.dropped == 3)
     assert [marker.text for marker in markers.take()] == ["3", "4", "5", "6", "7"]
+
+
+class Streams:
+    """pylsl's part, with streams that fail in any way."""
+
+    class util:  # noqa: N801 - pylsl's name
+        class LostError(Exception):
+            pass
+
+        class TimeoutError(Exception):
+            pass
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def ContinuousResolver(self, pred: str) -> Streams:  # noqa: ARG002, N802 - pylsl's name
+        return self
+
+    def results(self) -> list[SimpleNamespace]:
+        def info(k: int) -> SimpleNamespace:
+            return SimpleNamespace(
+                uid=lambda: f"u{k}", name=lambda: f"s{k:02}", hostname=lambda: "here"
+            )
+
+        return [info(k) for k in range(self.n)]
+
+    def StreamInlet(self, info: SimpleNamespace, **_: object) -> SimpleNamespace:  # noqa: N802
+        def pull(**_: object) -> tuple[list[list[str]], list[float]]:
+            if info.name() == "s01":
+                raise RuntimeError("what nobody expected")
+            return [["text"]], [1.0]
+
+        if info.name() == "s00":
+            raise OSError("no socket")
+        return SimpleNamespace(
+            time_correction=lambda **_: 0.0, open_stream=lambda **_: None, pull_chunk=pull
+        )
+
+
+def test_one_stream_that_fails_does_not_silence_the_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lsl_markers, "load_pylsl", lambda: Streams(4))
+    monkeypatch.setattr(lsl_markers, "configure_liblsl", lambda _: None)
+    listener = LslMarkers(NETWORK)
+    listener.start()
+    wait_for(lambda: listener.streams == ("s02", "s03"))
+    assert {marker.stream for marker in collect(listener, 4)} <= {"s02", "s03"}
+    listener.stop()
+    assert caplog.text.count("s00 cannot be connected") == 1
+    assert caplog.text.count("s01 cannot be read and is dropped") == 1
+    assert listener.ignored == 0
+
+
+def test_more_streams_than_are_read_are_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    streams = Streams(2 + lsl_markers.MAX_STREAMS)
+    monkeypatch.setattr(lsl_markers, "load_pylsl", lambda: streams)
+    monkeypatch.setattr(lsl_markers, "configure_liblsl", lambda _: None)
+    listener = LslMarkers(NETWORK)
+    listener.start()
+    wait_for(lambda: len(listener.streams) == lsl_markers.MAX_STREAMS)
+    streams.n += 3
+    wait_for(lambda: listener.ignored == 3)
+    listener.stop()
+    assert "of more than 32 streams 3 are not read" in caplog.text
 
 
 async def test_iterating_ends_with_stop(

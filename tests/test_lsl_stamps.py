@@ -103,6 +103,72 @@ def test_exact_stamps_pass_unchanged_and_their_gaps_are_counted() -> None:
     assert (line.gaps, line.lost_samples, line.jitter_rms_s) == (2, 11, 0.0)
 
 
+def bursts(
+    rate_hz: float, burst: int, seconds: float, *, late: float = 0.03, chunks: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(stamps, true times, push times) of an outlet whose pushes are late, a share of them.
+
+    Every sample is stamped at its push; in chunks, the newest is and the others count back.
+    """
+    rng, n = np.random.default_rng(5), int(seconds * rate_hz) // burst * burst
+    true_s = 1000.0 + np.arange(n) / rate_hz
+    pushes = n // burst
+    late_s = rng.uniform(0.0, 0.03, pushes) * (rng.random(pushes) < late)
+    pushed_s = np.maximum.accumulate(true_s[burst - 1 :: burst] + late_s + 0.0001)
+    back_s = np.arange(burst)[::-1] / rate_hz if chunks else 2e-5 * np.arange(burst)[::-1]
+    stamps_s = np.repeat(pushed_s, burst) - np.tile(back_s, pushes)
+    return stamps_s, true_s, np.repeat(pushed_s, burst)
+
+
+@pytest.mark.parametrize("chunks", [False, True])
+@pytest.mark.parametrize(("rate_hz", "burst"), [(250.0, 1), (250.0, 5), (250.0, 12), (1000.0, 20)])
+def test_late_bursts_are_no_gaps(rate_hz: float, burst: int, *, chunks: bool) -> None:
+    stamps_s, true_s, _ = bursts(rate_hz, burst, 120.0, chunks=chunks)
+    line = StampLine(rate_hz, 0.02)
+    out_s = line.push(stamps_s)
+    assert (line.gaps, line.lost_samples, line.back_jumps) == (0, 0, 0)
+    assert found_by_windowing(out_s, rate_hz) == (0, 0)
+    assert len(out_s) + line.n_held == len(stamps_s)
+    settled = slice(int(10 * rate_hz), len(out_s))
+    assert np.abs(out_s[settled] - true_s[settled]).max() < 0.008
+
+
+def test_bursts_are_dated_before_their_push() -> None:
+    stamps_s, true_s, pushed_s = bursts(250.0, 12, 60.0, late=1.0)
+    line = StampLine(250.0, 0.02)
+    out_s = line.push(stamps_s)
+    settled = slice(2500, len(out_s))
+    ahead_s = (out_s - pushed_s[: len(out_s)])[settled]
+    assert np.percentile(ahead_s, 95) < 0.0
+    assert ahead_s.max() < 0.005
+    assert np.median(np.abs(out_s - true_s[: len(out_s)])[settled]) < 0.005
+
+
+@pytest.mark.parametrize("lost", [10, 25, 50])
+def test_a_loss_within_bursts_is_a_gap_to_a_few_samples(lost: int) -> None:
+    stamps_s, _, _ = bursts(250.0, 5, 60.0)
+    line = StampLine(250.0, 0.02)
+    line.push(np.r_[stamps_s[:7500], stamps_s[7500 + lost :]])
+    assert abs(line.lost_samples - lost) <= 2
+
+
+def test_a_long_step_is_held_until_it_is_clear_what_it_was() -> None:
+    exact_s = np.arange(5000) / 250.0
+    lossy_s = np.r_[exact_s[:2000], exact_s[2010:]]
+    late_s = exact_s.copy()
+    late_s[2000:2010] = exact_s[2010]
+    for times_s, lost in ((lossy_s, 10), (late_s, 0)):
+        line = StampLine(250.0, 0.02)
+        out_s = np.concatenate([line.push(times_s[i : i + 1]) for i in range(2000)])
+        np.testing.assert_allclose(out_s, times_s[:2000], atol=1e-6)  # at once
+        assert len(line.push(times_s[2000:2001])) == 0
+        rest_s = line.push(times_s[2001:2080])
+        assert line.n_held == 0
+        assert len(rest_s) == 80
+        assert (line.gaps, line.lost_samples) == (int(lost > 0), lost)
+        np.testing.assert_allclose(rest_s[-50:], times_s[2030:2080], atol=1e-4)
+
+
 wild = st.lists(st.floats(-50.0, 50.0, allow_subnormal=False), min_size=1, max_size=200)
 
 
@@ -119,6 +185,7 @@ def test_any_stamps_in_any_chunks_give_the_same(steps: list[float], sizes: list[
     np.testing.assert_array_equal(np.concatenate(parts), out_s)
     assert np.isfinite(out_s).all()
     assert (parted.gaps, parted.lost_samples) == (whole.gaps, whole.lost_samples)
+    assert len(out_s) + whole.n_held == len(times_s)
 
 
 def test_a_new_clock_offset_is_taken_over_without_a_step() -> None:

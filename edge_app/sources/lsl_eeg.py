@@ -5,6 +5,8 @@ because liblsl's own recovery hides the gap and ignores a changed rate. So an ou
 uid is always a new opening, with windows and state begun anew. A thread waits in liblsl; the
 backlog that an inlet holds right after opening is thrown away, it is up to half a second old.
 
+Stamps on a clock that is none of LSL's (Unix time) are seen on opening, and moved to their arrival.
+
 Raw stamps -> gaps found -> jitter removed (``lsl_stamps``) -> this machine's clock. Every gap is
 still in what is yielded, as a step of whole sample intervals; the jitter is not, so that the
 StreamInfo declares none and windowing finds single lost samples.
@@ -21,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_app.contracts import UNIT_UV, Chunk, Overflow, StreamInfo
+from edge_app.contracts import UNIT_UV, Array, Chunk, Overflow, StreamInfo
 from edge_app.errors import SourceError, SourceLostError
 from edge_app.sources.liblsl import LslNetwork, configure_liblsl, load_pylsl
 from edge_app.sources.lsl_inlet import LslInlet, Pulled
@@ -43,7 +45,9 @@ class _Opened:
     scale: float
     line: StampLine
     offset: ClockOffset
+    waiting: Array
     flushed: int = 0
+    placed: bool = True
     reader: LslReader | None = None
 
 
@@ -60,9 +64,9 @@ class LslEegSource(Source):
         channel: label (as in the stream's metadata) or index of the channel; None: the only one.
         unit: of the samples, instead of the metadata's; uV, mV, V or nV. A stream that does not say
             is refused without it.
-        jitter_s: how far the raw stamps may stray; larger steps than 1.5 samples + this are gaps at
-            once, smaller ones when the stamps stay behind. 0: the stamps are exact and are passed
-            on as they are.
+        jitter_s: how far the raw stamps may stray, in the first seconds; then what they really do
+            counts, so that it need not be set for an outlet that pushes in bursts or late. 0: the
+            stamps are exact and are passed on as they are, every longer step is a gap.
         resolve_timeout_s: how long to look for the stream.
         stale_after_s: no data for this long counts as lost.
         network: which outlets this process hears; the same for all sources of a process.
@@ -130,6 +134,7 @@ class LslEegSource(Source):
             line=opened.line,
             now_s=time.monotonic(),
             host_clock=not opened.info.simulated,  # a demonstration may run faster than life
+            placed=opened.placed,
         )
         figures_at_s = 0.0
         while opened is self._opened:
@@ -139,7 +144,9 @@ class LslEegSource(Source):
                 except SourceLostError as error:
                     self.tell_trouble(error.problem)
                     raise
-                yield self._chunk(opened, pulled)
+                chunk = self._chunk(opened, pulled)
+                if chunk.times_s.shape[0]:
+                    yield chunk
                 if opened is not self._opened:
                     return
             now_s = time.monotonic()
@@ -153,27 +160,47 @@ class LslEegSource(Source):
         times_s = opened.offset.apply(opened.line.push(pulled.times_s))
         with np.errstate(over="ignore"):  # beyond float32 becomes infinite, and is marked invalid
             values = (pulled.values * opened.scale).astype(np.float32)
-        return Chunk(times_s, values[:, np.newaxis])
+        values = np.concatenate([opened.waiting, values[:, np.newaxis]])
+        n = times_s.shape[0]  # the others wait until it is certain what lies before them
+        opened.waiting = values[n:]
+        return Chunk(times_s, values[:n])
 
     def _open(self, cancelled: threading.Event) -> _Opened:
         configure_liblsl(self._network)
+        self.assumptions = ()
         found = self._resolve(cancelled)
         inlet = LslInlet(
             found, name=self._name, timeout_s=self._resolve_timeout_s, cancelled=cancelled
         )
         try:
             opened = self._describe(inlet)
+            opened.flushed = inlet.flush()
+            if not opened.info.simulated:
+                self._place(opened)
         except BaseException:
             inlet.close()
             raise
-        opened.flushed = inlet.flush()
         if cancelled.is_set():
             inlet.close()
         return opened
 
+    def _place(self, opened: _Opened) -> None:
+        shift_s = opened.inlet.place()
+        opened.placed = shift_s is not None
+        if shift_s:
+            opened.offset = ClockOffset(opened.inlet.offset_s + shift_s)
+            self.assumptions = (
+                "the sender's stamps are not on LSL's clock: shifted by "
+                f"{shift_s:+.6g} s to their arrival",
+            )
+
     def _resolve(self, cancelled: threading.Event) -> object:
         return resolve(
-            self._query, name=self._name, timeout_s=self._resolve_timeout_s, cancelled=cancelled
+            self._query,
+            name=self._name,
+            timeout_s=self._resolve_timeout_s,
+            cancelled=cancelled,
+            session=self._network.session,
         )
 
     def _describe(self, inlet: LslInlet) -> _Opened:
@@ -204,6 +231,7 @@ class LslEegSource(Source):
             self._scale(units[inlet.index] if inlet.index < len(units) else None),
             StampLine(rate_hz, self._jitter_s),
             ClockOffset(inlet.offset_s),
+            np.empty((0, 1), np.float32),
         )
 
     def _scale(self, written: str | None) -> float:

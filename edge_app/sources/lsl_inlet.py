@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from contextlib import suppress
@@ -21,6 +22,9 @@ SLICE_S = 0.25
 """No call into liblsl blocks for longer; liblsl goes on connecting between two calls."""
 CORRECT_EVERY_S = 5.0
 """Two hosts drift by up to 0.1 ms a second; liblsl measures it every 2 s in the background."""
+PLACE_WITHIN_S = 0.5
+OWN_CLOCK_S = 1.0
+"""Stamps that are further from their arrival are of another clock, or were never corrected."""
 _BUFFER_S = 60
 _MAX_CHUNK = 4096
 _DTYPES = ("", "f4", "f8", "", "i4", "i2", "i1", "i8")  # by LSL's number of the format
@@ -55,6 +59,7 @@ class LslInlet:
     Attributes:
         described: pylsl's full description of the outlet.
         offset_s: what takes the sender's clock to this machine's.
+        shift_s: added to it, where the stamps are on no clock of LSL's.
         index: the channel that ``pull`` returns.
         unstamped: samples without a time, skipped.
 
@@ -67,6 +72,8 @@ class LslInlet:
     ) -> None:
         self.index = 0
         self.unstamped = 0
+        self.shift_s = 0.0
+        self._gone = False
         self._name = name
         self._pylsl = load_pylsl()
         self._inlet = self._pylsl.StreamInlet(found, max_buflen=_BUFFER_S, recover=False)
@@ -123,18 +130,18 @@ class LslInlet:
             SourceLostError: the outlet has gone.
         """
         first, first_s, later_s = None, 0.0, []
-        lost = True
-        # Outside the handler, so that no traceback keeps liblsl's inlet and its sockets alive.
         with suppress(self._pylsl.util.LostError):
-            first, first_s = self._inlet.pull_sample(timeout=SLICE_S)
-            if first is not None:
-                # Into memory of our own: lists of all channels cost more than the rest of the road.
-                _, later_s = self._inlet.pull_chunk(
-                    timeout=0.0, max_samples=_MAX_CHUNK, dest_obj=self._rows
-                )
-                self._correct()
-            lost = False
-        if lost:
+            if not self._gone:
+                self._gone = True
+                first, first_s = self._inlet.pull_sample(timeout=SLICE_S)
+                if first is not None:
+                    # Into memory of our own: lists of all channels cost more than the rest.
+                    _, later_s = self._inlet.pull_chunk(
+                        timeout=0.0, max_samples=_MAX_CHUNK, dest_obj=self._rows
+                    )
+                    self._correct()
+                self._gone = False
+        if self._gone and first is None:  # what came before is given on first
             raise self._lost("the LSL outlet has gone")
         if first is None:
             return None
@@ -150,7 +157,31 @@ class LslInlet:
             times_s, values = times_s[timed], values[timed]
             if not times_s.shape[0]:
                 return None
-        return Pulled(times_s, values, time.monotonic(), self.offset_s)
+        return Pulled(times_s, values, time.monotonic(), self.offset_s + self.shift_s)
+
+    def place(self) -> float | None:
+        """Take the stamps to their arrival where they are not on LSL's clock, such as Unix time.
+
+        Returns:
+            ``shift_s``, 0 where they are; None: nothing came within ``PLACE_WITHIN_S``.
+
+        Raises:
+            SourceLostError: the outlet has gone.
+        """
+        ends_s = time.monotonic() + PLACE_WITHIN_S
+        least_s = math.inf
+        while time.monotonic() < ends_s:
+            pulled = self.pull()
+            if pulled is None:
+                continue
+            age_s = pulled.arrived_s - pulled.offset_s - float(pulled.times_s.max())
+            least_s = min(least_s, age_s)
+            if abs(least_s) <= OWN_CLOCK_S:
+                break
+        if least_s == math.inf:
+            return None
+        self.shift_s = least_s if abs(least_s) > OWN_CLOCK_S else 0.0
+        return self.shift_s
 
     def _correct(self) -> None:
         if time.monotonic() >= self._correct_at_s:

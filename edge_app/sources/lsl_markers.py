@@ -51,10 +51,11 @@ class LslMarkers:
     Attributes:
         dropped: markers pushed out.
         streams: names of the streams connected at present.
+        ignored: further streams that are there and not read, beyond ``MAX_STREAMS``.
     """
 
     def __init__(self, network: LslNetwork | None = None, *, max_held: int = 10_000) -> None:
-        self.dropped = 0
+        self.dropped = self.ignored = 0
         self.streams: tuple[str, ...] = ()
         self._network = network or LslNetwork()
         self._held: deque[Marker] = deque(maxlen=max_held)
@@ -103,20 +104,41 @@ class LslMarkers:
         connected: dict[str, _Stream] = {}
         gone: deque[str] = deque(maxlen=4 * MAX_STREAMS)  # the resolver still names them a while
         while not self._stopping.wait(_LOOK_EVERY_S):
-            for info in resolver.results():
-                uid = info.uid()
-                if uid not in connected and uid not in gone and len(connected) < MAX_STREAMS:
-                    connected[uid] = _Stream(pylsl, info)
-                    logger.info("markers: %s on %s", info.name(), info.hostname())
+            found = [info for info in resolver.results() if info.uid() not in gone]
+            self._tell_ignored(sum(info.uid() not in connected for info in found), len(connected))
+            for info in found:
+                if info.uid() not in connected and len(connected) < MAX_STREAMS:
+                    self._connect(pylsl, info, connected, gone)
             for uid, stream in list(connected.items()):
                 try:
                     self._hold(stream.pull())
                 except pylsl.util.LostError:
                     logger.info("markers: %s has gone", stream.name)
-                    del connected[uid]
-                    gone.append(uid)
+                except Exception:  # one stream must never silence the others
+                    logger.exception("markers: %s cannot be read and is dropped", stream.name)
+                else:
+                    continue
+                del connected[uid]
+                gone.append(uid)
             self.streams = tuple(sorted(stream.name for stream in connected.values()))
         self.streams = ()
+
+    def _connect(
+        self, pylsl: Any, info: Any, connected: dict[str, _Stream], gone: deque[str]
+    ) -> None:
+        try:
+            connected[info.uid()] = _Stream(pylsl, info)
+        except Exception:
+            logger.exception("markers: %s cannot be connected", info.name())
+            gone.append(info.uid())
+        else:
+            logger.info("markers: %s on %s", info.name(), info.hostname())
+
+    def _tell_ignored(self, n_new: int, n_connected: int) -> None:
+        ignored = max(0, n_new + n_connected - MAX_STREAMS)
+        if ignored > self.ignored:
+            logger.warning("markers: of more than %d streams %d are not read", MAX_STREAMS, ignored)
+        self.ignored = ignored
 
     def _hold(self, markers: list[Marker]) -> None:
         for marker in markers:

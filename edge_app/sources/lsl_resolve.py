@@ -61,7 +61,14 @@ class LslQuery:
         )
 
 
-def resolve(query: LslQuery, *, name: str, timeout_s: float, cancelled: threading.Event) -> Any:
+def resolve(
+    query: LslQuery,
+    *,
+    name: str,
+    timeout_s: float,
+    cancelled: threading.Event,
+    session: str | None = None,
+) -> Any:
     """Return the one outlet that fits.
 
     Args:
@@ -69,6 +76,7 @@ def resolve(query: LslQuery, *, name: str, timeout_s: float, cancelled: threadin
         name: the stream's name in this program, for errors.
         timeout_s: how long to look.
         cancelled: set from another thread to give up.
+        session: the only one that this process hears, for errors; None: liblsl's own.
 
     Raises:
         SourceNotFoundError: none.
@@ -80,7 +88,9 @@ def resolve(query: LslQuery, *, name: str, timeout_s: float, cancelled: threadin
             f"no LSL stream with {query} in {timeout_s:g} s",
             source=name,
             got=heard or "no stream at all",
-            next_step="Start the outlet or correct what names it; `edge-app devices` lists streams",
+            next_step="Start the outlet or correct what names it; "
+            f"{_heard(session)}; `edge-app devices --config YOUR.yaml` lists what this device "
+            "hears",
         )
     if len(found) > 1:
         raise SourceError(
@@ -111,6 +121,12 @@ def _search(
     if found:
         found = [info for info in heard if query.fits(info)]
     return found, sorted(map(_said, heard))
+
+
+def _heard(session: str | None) -> str:
+    if session is None:
+        return "streams with a session of their own are not heard without `lsl: {session: ...}`"
+    return f"this device hears session {session!r} only"
 
 
 def _said(info: Any) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
+
 import numpy as np
 
 from edge_app.contracts import Float64Array
@@ -15,8 +18,13 @@ JUMP_S = 1.0
 """A step of the stamps that the clock on the wall does not explain, by this much, is a jump."""
 LOSSES = ((0.5, "half or more"), (0.1, "10 % or more"), (0.01, "1 % or more"))
 """Told in steps, so that a loss that goes on is told once, and again when it grows."""
-_LOOK_EVERY_S = 1.0
+_LOOK_EVERY_S = 0.25
+_SHARE_OF_S = 2.0
+"""Losses are a share of what was sent in this time; with none in it they are over, or were one."""
+_PRESENT_S = 0.75
+"""Losses must go on for this long before they are told: a single gap is counted only."""
 _TOLD_FOR_S = 2.0
+_LOSS_TOLD_FOR_S = 5.0
 
 
 class LslWatch:
@@ -30,6 +38,7 @@ class LslWatch:
         line: counts the gaps.
         now_s: monotonic seconds at which reading begins.
         host_clock: False where the stamps, once corrected, are not this machine's monotonic clock.
+        placed: False where it could not be seen on opening whether they are.
 
     Attributes:
         nan_samples: samples that were no number.
@@ -46,6 +55,7 @@ class LslWatch:
         line: StampLine,
         now_s: float,
         host_clock: bool = True,
+        placed: bool = True,
     ) -> None:
         self.nan_samples = 0
         self.n_samples = 0
@@ -55,6 +65,7 @@ class LslWatch:
         self._stale_after_s = stale_after_s
         self._jump_s = JUMP_S + 2.0 * jitter_s
         self._host_clock = host_clock
+        self._placed = placed
         self._line = line
         self._first_sign = RateCheck(rate_hz, jitter_s, FIRST_SIGN_S)
         self._certain = RateCheck(rate_hz, jitter_s)
@@ -62,7 +73,8 @@ class LslWatch:
         self._last_stamp_s: float | None = None
         self._told: dict[str, tuple[str, float]] = {}  # what: (in words, until)
         self._look_at_s = now_s + _LOOK_EVERY_S
-        self._looked = (0, 0)  # samples and lost samples at the last look
+        self._looks: deque[tuple[float, int, int]] = deque([(now_s, 0, 0)])  # (when, came, lost)
+        self._loss_since_s = self._lost_at_s = -math.inf
 
     def saw(self, pulled: Pulled) -> None:
         """Look at samples before anything is made of them.
@@ -71,7 +83,8 @@ class LslWatch:
             pulled: at least one sample.
 
         Raises:
-            SourceLostError: the sender's clock has jumped: all that was known of it is void.
+            SourceLostError: the sender's clock has jumped, or is none of LSL's: the next opening
+                compares the clocks anew.
             SourceError: the stream does not send at the rate it declares.
         """
         now_s, times_s = pulled.arrived_s, pulled.times_s
@@ -82,9 +95,8 @@ class LslWatch:
         if n_nan:
             self.nan_samples += n_nan
             self._tell("nan", "samples that are not a number", now_s, 1.0)
-        ahead_s = float(times_s[-1]) + pulled.offset_s - now_s
-        if self._host_clock and ahead_s > self._jump_s:
-            self._tell("ahead", f"the stamps lie {ahead_s:.3g} s in the future", now_s)
+        if self._host_clock:
+            self._check_clock(float(times_s[-1]) + pulled.offset_s - now_s)
         self._check_rate(times_s, now_s)
 
     def trouble(self, now_s: float) -> str:
@@ -118,10 +130,20 @@ class LslWatch:
         if now_s < self._look_at_s:
             return
         self._look_at_s = now_s + _LOOK_EVERY_S
-        came, lost = self.n_samples - self._looked[0], self._line.lost_samples - self._looked[1]
-        self._looked = (self.n_samples, self._line.lost_samples)
-        if lost and "rate" not in self._told:
-            self._tell_loss(lost / (came + lost), now_s)
+        looks, lost_ever = self._looks, self._line.lost_samples
+        lost_now = lost_ever > looks[-1][2]
+        looks.append((now_s, self.n_samples, lost_ever))
+        while now_s - looks[1][0] >= _SHARE_OF_S:
+            looks.popleft()
+        came, lost = self.n_samples - looks[0][1], lost_ever - looks[0][2]
+        if "rate" in self._told:
+            self._loss_since_s = self._lost_at_s = -math.inf
+        elif lost_now:
+            if now_s - self._lost_at_s > _SHARE_OF_S:
+                self._loss_since_s = now_s
+            self._lost_at_s = now_s
+            if now_s - self._loss_since_s >= _PRESENT_S or "loss" in self._told:
+                self._tell_loss(lost / (came + lost), now_s)
 
     def _tell_loss(self, share: float, now_s: float) -> None:
         steps = [f"{words} of the samples lost" for _, words in LOSSES]
@@ -130,7 +152,7 @@ class LslWatch:
                 told = self._told.get("loss", ("", 0.0))[0]
                 if told and steps.index(words) < steps.index(told):
                     del self._told["loss"]
-                self._tell("loss", words, now_s)
+                self._tell("loss", words, now_s, _LOSS_TOLD_FOR_S)
                 return
 
     def _check_jump(self, times_s: Float64Array, elapsed_s: float) -> None:
@@ -148,6 +170,17 @@ class LslWatch:
                 source=self._name,
                 next_step="The stream is opened again and the clocks are compared anew; if it "
                 "happens often, correct the clock of the machine that sends",
+            )
+
+    def _check_clock(self, ahead_s: float) -> None:
+        """Raise when stamps, as far ahead of their arrival as given, must be of another clock."""
+        wrong = ahead_s > self._jump_s or (not self._placed and ahead_s < -self._jump_s)
+        self._placed = True
+        if wrong:
+            raise SourceLostError(
+                f"the stamps lie {ahead_s:+.3g} s from their arrival",
+                source=self._name,
+                next_step="The stream is opened again and the clocks are compared anew",
             )
 
     def _check_rate(self, times_s: Float64Array, now_s: float) -> None:

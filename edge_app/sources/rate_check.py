@@ -52,7 +52,7 @@ class RateCheck:
         self._held.append(times_s)
         self._n_held += times_s.shape[0]
         span_s = float(times_s[-1] - self._held[0][0])
-        if 0.0 <= span_s < self._stretch_s and self._n_held < self._most:
+        if -self._jitter_s <= span_s < self._stretch_s and self._n_held < self._most:
             return None
         steps_s = np.diff(np.concatenate(self._held))
         self._held, self._n_held = [], 0
@@ -62,7 +62,8 @@ class RateCheck:
         median_s = float(np.median(steps_s))
         if steps_s.max() > 1.5 * median_s + self._jitter_s:
             return None
-        if float(np.median(np.abs(steps_s - median_s))) < _CLEAN * median_s:
+        alike = float(np.median(np.abs(steps_s - median_s))) < _CLEAN * median_s
+        if alike and median_s > 0.5 * float(steps_s.mean()):  # else bursts, of next to no steps
             span_s = steps_s.size * median_s
         measured_hz = steps_s.size / span_s if span_s > 0 else np.inf
         wrong = abs(measured_hz / self._rate_hz - 1.0) > self._max_error
