@@ -221,13 +221,13 @@ def test_a_run_ends_with_lost_results_first_then_with_the_failed_stream() -> Non
 LEFT_BEHIND = """
 import threading, time
 from concurrent.futures import ThreadPoolExecutor
-from edge_app.cli import _finish_run
+from edge_app.cli_show import finish_run
 from edge_app.errors import SinkError
 from edge_app.health import StreamHealth
 from edge_app.run import RunResult
 ThreadPoolExecutor().submit(time.sleep, 3600)
 lost = SinkError("2 line(s) are lost", next_step="Free space")
-_finish_run(RunResult((StreamHealth("cam", state="running"),), None, ("cam",), lost))
+finish_run(RunResult((StreamHealth("cam", state="running"),), None, ("cam",), lost))
 """
 
 
