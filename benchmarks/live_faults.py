@@ -29,6 +29,7 @@ SETTLE_S = 3.0
 BACK_WITHIN_S = 20.0
 EDGE_S = 0.1
 """A fault's moments are known to this precision."""
+RANDOM_EDGE_S = 0.5
 ON_THE_WAY_S = 0.3
 """Pictures that a network camera had sent before it failed still come for so long."""
 
@@ -44,6 +45,10 @@ class Fault:
         end: makes it well again; None: it is well again at once.
         lasts_s: how long it fails.
         spoils: whether what is measured meanwhile must not become a label.
+        edge_s: a window that overlaps the fault by less may be whole: its moments are known to this
+            precision, and where samples are lost at random some stretches lose none.
+        sends_later: what was measured meanwhile is sent afterwards, whole and with its stamps, if
+            the link has not been given up: only labels said while it lasts are wrong.
     """
 
     name: str
@@ -52,6 +57,8 @@ class Fault:
     end: Act | None = None
     lasts_s: float = 5.0
     spoils: bool = True
+    edge_s: float = EDGE_S
+    sends_later: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,14 @@ def _door_fault(name: str, fault: str) -> Fault:
 
 FAULTS = [
     Fault("LSL: outlet killed", "eeg", lambda rig: rig.outlet.kill(), _as_it_was),
-    Fault("LSL: frozen", "eeg", lambda r: r.outlet.freeze(), lambda r: r.outlet.resume(), 6.0),
+    Fault(
+        "LSL: frozen",
+        "eeg",
+        lambda rig: rig.outlet.freeze(),
+        lambda rig: rig.outlet.resume(),
+        6.0,
+        sends_later=True,
+    ),
     Fault(
         "LSL: back at another rate",
         "eeg",
@@ -145,7 +159,14 @@ FAULTS = [
     Fault(
         "LSL: clock -20 s", "eeg", _outlet(how_jump_s=-20.0), _outlet(how_jump_s=0.0), 4.0, False
     ),
-    Fault("LSL: 5 % dropped", "eeg", _outlet(how_drop=0.05), _outlet(how_drop=0.0), 8.0),
+    Fault(
+        "LSL: 5 % dropped",
+        "eeg",
+        _outlet(how_drop=0.05),
+        _outlet(how_drop=0.0),
+        8.0,
+        edge_s=RANDOM_EDGE_S,
+    ),
     Fault(
         "LSL: half the declared rate",
         "eeg",
@@ -176,7 +197,14 @@ FAULTS = [
         8.0,
         spoils=False,
     ),
-    Fault("BLE: truncated 20 %", "foot", _packets(truncate=0.2), _packets(), 8.0),
+    Fault(
+        "BLE: truncated 20 %",
+        "foot",
+        _packets(truncate=0.2),
+        _packets(),
+        8.0,
+        edge_s=RANDOM_EDGE_S,
+    ),
     Fault("BLE: merged 20 %", "foot", _packets(merge=0.2), _packets(), 5.0, False),
     Fault("BLE: split 20 %", "foot", _packets(split=0.2), _packets(), 5.0, False),
     Fault("BLE: reordered 20 %", "foot", _packets(reorder=0.2), _packets(), 5.0, False),
@@ -241,7 +269,11 @@ def spoiled_labels(rig: LiveRig, fault: Fault, begun_s: float, ended_s: float) -
     """Return how many labels were given to windows that the fault had spoiled."""
     if not fault.spoils:
         return 0
-    said = [p for _, p in rig.seen[fault.stream].said if p.label is not None]
+    said = [
+        p
+        for at_s, p in rig.seen[fault.stream].said
+        if p.label is not None and (not fault.sends_later or at_s < ended_s)
+    ]
     if fault.stream == "face":  # the double itself knows to the frame when it showed nothing
         return sum(
             rig.camera.spoiled_at(p.start_s - EDGE_S) and rig.camera.spoiled_at(p.start_s)
@@ -250,7 +282,7 @@ def spoiled_labels(rig: LiveRig, fault: Fault, begun_s: float, ended_s: float) -
     if ended_s - begun_s < EDGE_S:
         middle_s = (begun_s + ended_s) / 2.0
         return sum(p.start_s < middle_s < p.end_s for p in said)
-    edge_s = ON_THE_WAY_S if fault.stream == "door" else EDGE_S
+    edge_s = ON_THE_WAY_S if fault.stream == "door" else fault.edge_s
     return sum(p.start_s < ended_s - edge_s and p.end_s > begun_s + edge_s for p in said)
 
 
