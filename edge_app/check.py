@@ -13,12 +13,14 @@ from edge_app.build import open_person_file
 from edge_app.build_source import build_source
 from edge_app.clock import MonotonicClock
 from edge_app.config import JsonlConfig, LslNetworkConfig, StreamConfig, load_config
+from edge_app.config_sources import LslConfig
 from edge_app.contracts import Chunk, StreamInfo
-from edge_app.errors import EdgeAppError, SourceLostError
+from edge_app.errors import EdgeAppError, SourceError, SourceLostError
 from edge_app.inference.bundle import Bundle, load_bundle, replay_golden
 from edge_app.preprocess.face import HaarDetector, YuNetDetector
 from edge_app.signal_check import report_signal
 from edge_app.sinks.files import make_writable_dir
+from edge_app.sources.liblsl import liblsl_facts
 from edge_app.tasks.protocol import fit_stream
 
 FIRST_CHUNK_WITHIN_S = 5.0
@@ -158,6 +160,8 @@ def check_stream(
             yield Finding(f"{subject}: assumed", True, assumption)
         yield _check_signal(f"{subject}: signal", heard)
         yield _check_fit(f"{subject}: fits {bundle.manifest.name}", bundle, info)
+    if isinstance(config.source, LslConfig):
+        yield from _tell_liblsl(f"{subject}: liblsl")
     if bundle.manifest.task == "emotion":
         yield _check_detector(f"{subject}: face detector", config.face_detector)
     if config.person is not None:
@@ -175,6 +179,12 @@ def _check_signal(subject: str, heard: _Heard) -> Finding:
     if heard.trouble and not report.advice:
         return Finding(subject, False, detail, "See to that, then check again")
     return Finding(subject, not report.advice, detail, report.advice)
+
+
+def _tell_liblsl(subject: str) -> Iterator[Finding]:
+    with suppress(SourceError):  # without one, opening the stream has said so
+        facts = liblsl_facts()
+        yield Finding(subject, True, f"{facts.version} of {facts.origin}, {facts.path}")
 
 
 def _check_fit(subject: str, bundle: Bundle, info: StreamInfo) -> Finding:

@@ -54,6 +54,21 @@ def events_of(folder: Path, stream: str) -> list[tuple[object, object]]:
     return [(row["event"], row["text"]) for row in rows if row["stream"] == stream]
 
 
+def test_check_says_which_liblsl_was_loaded_though_the_outlet_is_away(tmp_path: Path) -> None:
+    session = f"bedside-check-{os.getpid()}"
+    write_bundle(tmp_path / "exports", "sleep")
+    config = tmp_path / "device.yaml"
+    text = CONFIG.format(session=session, address=FOOT.address)
+    start, end = text.index("  - name: face"), text.index("  - name: eeg")
+    text = text[:start] + text[end : text.index("  - name: foot")] + text[text.index("sinks:") :]
+    config.write_text(text.replace("channel: O1", "channel: O1, resolve_timeout_s: 0.5"))
+    command = [sys.executable, "-m", "edge_app", "check", str(config)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "no LSL stream" in done.stdout
+    assert "stream eeg: liblsl: 1." in done.stdout
+
+
 def test_three_live_sensors_fail_come_back_are_recorded_and_replayed(tmp_path: Path) -> None:
     network = LslNetwork(f"bedside-live-{os.getpid()}", resolve_scope="machine")
     for task in ("emotion", "sleep", "strides"):
