@@ -7,6 +7,7 @@ import math
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -17,8 +18,10 @@ from rich.console import Console  # noqa: E402
 from edge_app.errors import DatasetError, TrainingError  # noqa: E402
 from tests.toy_experiment import ToyExperiment, ToyOptions  # noqa: E402
 from trainer.ema import Ema  # noqa: E402
-from trainer.fit import cross_entropy, fit, learning_rate  # noqa: E402
+from trainer.fit import batches_of_pass, fit, learning_rate  # noqa: E402
+from trainer.folds import leave_one_group_out, select  # noqa: E402
 from trainer.learning_curve import Row, best_row  # noqa: E402
+from trainer.losses import cross_entropy  # noqa: E402
 from trainer.metrics import IGNORE  # noqa: E402
 from trainer.provenance import Provenance  # noqa: E402
 from trainer.recipe import FitOptions, Recipe  # noqa: E402
@@ -93,6 +96,78 @@ def test_a_run_killed_before_its_first_pass_resumes_too(tmp_path: Path) -> None:
         run(recipe(options={"interrupt_in_call": 2}), tmp_path / "cut")
     resumed = run(recipe(passes=1), tmp_path / "cut", resume=True)
     assert without_time(resumed) == without_time(run(recipe(passes=1), tmp_path / "whole"))
+
+
+def test_a_pass_may_be_a_number_of_batches_and_still_resumes(tmp_path: Path) -> None:
+    short = {"steps_per_pass": 7, "passes": 5}  # of 19 batches a split
+    whole = run(recipe(**short), tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe(options={"interrupt_in_call": 3 * 7 + 2}, **short), tmp_path / "cut")
+    resumed = run(recipe(**short), tmp_path / "cut", resume=True)
+    assert without_time(resumed) == without_time(whole)
+
+
+def test_short_passes_see_every_example_once_before_any_twice() -> None:
+    options = recipe(batch=10, steps_per_pass=4).fit
+    batches = [b for index in range(6) for b in batches_of_pass(95, options, 3, index)]
+    assert len(batches) == 24  # ten batches are the whole split
+    for whole in (batches[:10], batches[10:20]):
+        assert sorted(torch.cat(whole).tolist()) == list(range(95))
+    assert not torch.equal(batches[0], batches[10])
+
+
+def test_without_validation_the_last_pass_is_taken(tmp_path: Path) -> None:
+    made, folder = recipe(passes=4), RunDir(tmp_path)
+    folder.create("the same", WHENCE, resume=False)
+    train, validation = made.experiment.load(tmp_path)
+    rows = fit(made, train, None, folder, QUIET)
+    assert [row.accuracy for row in rows] == [None] * 4
+    assert folder.load_best().row.index == 3
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    validated = fit(made, train, validation, new_folder(tmp_path / "other"), QUIET)
+    assert [row.train_loss for row in validated] == [row.train_loss for row in rows]
+
+
+def new_folder(path: Path) -> RunDir:
+    folder = RunDir(path)
+    folder.create("the same", WHENCE, resume=False)
+    return folder
+
+
+def test_inputs_gathered_by_row_learn_as_inputs_that_lie_whole(tmp_path: Path) -> None:
+    made = recipe(options={"length": 4}, passes=2)
+    train, validation = made.experiment.load(tmp_path)
+    steps = train.inputs[0].reshape(-1, train.inputs[0].shape[-1])
+    rows = torch.arange(len(steps)).reshape(-1, 4)
+    gathered = dataclasses.replace(train, inputs=(rows,), gather=lambda inputs: (steps[inputs[0]],))
+    one = fit(made, train, validation, new_folder(tmp_path / "whole"), QUIET)
+    other = fit(made, gathered, validation, new_folder(tmp_path / "gathered"), QUIET)
+    assert without_time(one) == without_time(other)
+    some = select(gathered, torch.arange(5, 9).numpy(), "some")
+    assert torch.equal(some.batch(slice(None))[0], train.inputs[0][5:9])
+
+
+def test_the_rate_may_stay_as_it_is() -> None:
+    options = recipe(passes=10, warmup_passes=0, schedule="constant").fit
+    assert {learning_rate(passes, options) for passes in (0.0, 3.3, 9.9)} == {0.1}
+
+
+def test_leaving_one_person_out_tests_each_once_a_repeat() -> None:
+    groups = np.repeat(["ada", "bo", "cy", "di", "ed"], [3, 1, 2, 4, 2])
+    folds = leave_one_group_out(groups, choose=2, repeats=3, seed=1)
+    assert len(folds) == 15
+    for repeat in range(3):
+        tested = np.concatenate([fold.test for fold in folds if fold.repeat == repeat])
+        assert sorted(tested) == list(range(12))
+    for fold in folds:
+        sides = [set(groups[rows]) for rows in (fold.learn, fold.choose, fold.test)]
+        assert [len(side) for side in sides] == [2, 2, 1]
+        assert len(set.union(*sides)) == 5
+    draws = {tuple(fold.choose) for fold in folds if fold.name.endswith("_ada")}
+    assert len(draws) > 1  # another draw each repeat
+    assert not len(leave_one_group_out(groups, choose=0, repeats=1, seed=1)[0].choose)
+    with pytest.raises(DatasetError, match="at least 6"):
+        leave_one_group_out(groups, choose=4, repeats=1, seed=1)
 
 
 def test_nan_loss_stops_and_keeps_the_last_pass(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def fit(
     run.refuse_other_run(loaded.to_yaml(), resume=resume)
     if loaded.experiment.fits_directly:
         try:
-            fitted = loaded.experiment.fit_directly(loaded, data, console)
+            fitted = loaded.experiment.fit_directly(loaded, data, out, console)
         except KeyboardInterrupt:
             console.print("stopped; nothing was stored: give the command again to start anew")
             raise typer.Exit(INTERRUPTED) from None

@@ -29,11 +29,14 @@ from edge_app.inference.manifest import (
     WindowSpec,
 )
 from trainer import metrics
+from trainer.losses import cross_entropy
 from trainer.metrics import Scores
 
 if TYPE_CHECKING:
     from trainer.recipe import Recipe
 
+Gather = Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]]
+"""Turn a batch of a split's inputs into what the model reads."""
 RunGraph = Callable[[str, dict[str, npt.NDArray[Any]]], dict[str, npt.NDArray[Any]]]
 """Run one exported graph in ONNX Runtime: role and named inputs (leading 1) to named outputs."""
 
@@ -44,16 +47,26 @@ class Split:
 
     Args:
         inputs: tensors with the same first axis, in the order of the model's ``forward``.
-        targets: (n,) or (n, length) int64, ``IGNORE`` where there is no label.
+        targets: (n,) or (n, ...) int64, as the logits without their class axis, ``IGNORE`` where
+            there is no label.
         groups: the person of each example (a file name where persons are unknown); no group may
             stand on both sides.
         name: what to call it in reports, such as ``PublicTest``.
+        gather: makes a batch of ``inputs`` into what the model reads, where that would not fit
+            into memory at once (overlapping sequences: ``inputs`` are their rows); None: they are
+            that already.
     """
 
     inputs: tuple[Tensor, ...]
     targets: Tensor
     groups: npt.NDArray[np.str_]
     name: str
+    gather: Gather | None = None
+
+    def batch(self, rows: Tensor | slice) -> tuple[Tensor, ...]:
+        """Return what the model reads of some rows."""
+        inputs = tuple(tensor[rows] for tensor in self.inputs)
+        return inputs if self.gather is None else self.gather(inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +179,23 @@ class Experiment(ABC):
     ) -> tuple[tuple[Tensor, ...], Tensor]:
         """Return an augmented training batch; must be vectorised."""
 
+    def loss(
+        self, model: nn.Module, logits: Tensor, targets: Tensor, label_smoothing: float
+    ) -> Tensor:
+        """Return what a training step makes small; the mean cross-entropy as it stands.
+
+        Args:
+            model: being trained, for terms on its weights.
+            logits: targets' shape plus a class axis.
+            targets: a batch of them, ``IGNORE`` where there is no label.
+            label_smoothing: the recipe's ``fit.label_smoothing``.
+
+        Returns:
+            A scalar.
+        """
+        del model
+        return cross_entropy(logits, targets, label_smoothing)
+
     @abstractmethod
     def graphs(self, model: nn.Module, temperature: float, split: Split) -> tuple[Graph, ...]:
         """Return the graphs to export, in the manifest's order, with examples to try them on.
@@ -179,12 +209,15 @@ class Experiment(ABC):
     def parts(self) -> BundleParts:
         """Return what goes into the manifest."""
 
-    def fit_directly(self, recipe: Recipe, data_dir: Path, console: Console) -> DirectFit:
+    def fit_directly(
+        self, recipe: Recipe, data_dir: Path, out: Path, console: Console
+    ) -> DirectFit:
         """Fit in one go, where ``fits_directly``.
 
         Args:
             recipe: the recipe that this experiment belongs to.
             data_dir: the data, as ``--data`` names it.
+            out: the run's folder, for parts that can be kept when the work is cut.
             console: where progress is shown.
 
         Returns:
@@ -193,7 +226,7 @@ class Experiment(ABC):
         Raises:
             TrainingError: this experiment is trained by passes.
         """
-        del data_dir, console
+        del data_dir, out, console
         raise TrainingError(
             f"{self.task} is trained by passes",
             source=recipe.name,

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric
 from rich.console import Console
 from torch import Tensor, nn
-from torch.nn import functional
 
 from edge_app.errors import TrainingError
 from trainer import metrics
 from trainer.ema import Ema
 from trainer.experiment import Split
 from trainer.learning_curve import Row, ended
-from trainer.metrics import IGNORE
+from trainer.losses import cross_entropy
 from trainer.progress import PassProgress
 from trainer.recipe import FitOptions, Recipe
 from trainer.run_dir import RunDir
@@ -32,14 +32,15 @@ EVALUATION_BATCH = 512
 
 
 def fit(
-    recipe: Recipe, train: Split, validation: Split, run: RunDir, console: Console
+    recipe: Recipe, train: Split, validation: Split | None, run: RunDir, console: Console
 ) -> list[Row]:
     """Train by the recipe, leave checkpoints, log and curve in ``run``.
 
     Args:
         recipe: what to train and how.
         train: what to learn from.
-        validation: what chooses the best pass; nothing is learnt from it.
+        validation: what chooses the best pass; nothing is learnt from it. None: the last pass is
+            taken.
         run: where everything goes; a checkpoint there is continued from.
         console: where progress is shown.
 
@@ -59,10 +60,12 @@ def fit(
         bare_model = bare_model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model, optimizer = fabric.setup(bare_model, build_optimizer(bare_model, options))
     ema = Ema(bare_model, options.ema_decay)
-    inputs = tuple(fabric.to_device(tensor) for tensor in train.inputs)
-    targets: Tensor = fabric.to_device(train.targets)
-    n = len(targets)
-    steps = math.ceil(n / options.batch)
+    train = replace(
+        train,
+        inputs=tuple(fabric.to_device(tensor) for tensor in train.inputs),
+        targets=fabric.to_device(train.targets),
+    )
+    steps = steps_of_pass(len(train.targets), options)
     rows: list[Row] = []
     if run.has_checkpoint():
         rows = run.load_last(bare_model, optimizer, ema)
@@ -74,20 +77,19 @@ def fit(
             seeds = pass_seeds(recipe.seed, index)
             torch.manual_seed(seeds.model)
             augmentation = torch.Generator(device=fabric.device).manual_seed(seeds.augmentation)
-            order = torch.randperm(n, generator=torch.Generator().manual_seed(seeds.order))
             loss_sum = 0.0
 
             model.train()
-            for step, batch in enumerate(torch.tensor_split(order, steps)):
+            batches = batches_of_pass(len(train.targets), options, recipe.seed, index)
+            for step, batch in enumerate(batches):
                 lr = learning_rate(index + step / steps, options)
                 for group in optimizer.param_groups:
                     group["lr"] = lr
-                chosen = tuple(tensor[batch] for tensor in inputs)
                 batch_inputs, batch_targets = experiment.augment(
-                    chosen, targets[batch], augmentation
+                    train.batch(batch), train.targets[batch], augmentation
                 )
                 logits = model(*to_layout(batch_inputs, options))
-                loss = cross_entropy(logits, batch_targets, options.label_smoothing)
+                loss = experiment.loss(model, logits, batch_targets, options.label_smoothing)
                 check_finite(loss, index, step, lr)
                 fabric.backward(loss)
                 if options.clip_norm is not None:
@@ -98,8 +100,10 @@ def fit(
                 loss_sum += loss.item()
                 progress.step(loss_sum / (step + 1))
 
-            with ema.averaged():
-                figures = evaluate_pass(model, validation, options)
+            figures = NOT_VALIDATED
+            if validation is not None:
+                with ema.averaged():
+                    figures = evaluate_pass(model, validation, options)
             row = Row(
                 index=index,
                 learning_rate=lr,
@@ -113,6 +117,37 @@ def fit(
             run.save_pass(rows, options, bare_model, optimizer, ema)
             progress.row(row)
     return rows
+
+
+def steps_of_pass(n: int, options: FitOptions) -> int:
+    """Return how many batches a pass of ``n`` examples has."""
+    return options.steps_per_pass or math.ceil(n / options.batch)
+
+
+def batches_of_pass(n: int, options: FitOptions, seed: int, index: int) -> Iterator[Tensor]:
+    """Yield the rows of each batch of a pass, the same whether or not the run was interrupted.
+
+    Every example comes once before one comes again, also where a pass is not the whole split.
+
+    Args:
+        n: examples.
+        options: batch and steps a pass.
+        seed: the recipe's.
+        index: the pass, from 0.
+
+    Yields:
+        Row numbers.
+    """
+    whole = math.ceil(n / options.batch)
+    steps = steps_of_pass(n, options)
+    shuffle = -1
+    batches: tuple[Tensor, ...] = ()
+    for step in range(index * steps, (index + 1) * steps):
+        if step // whole != shuffle:
+            shuffle = step // whole
+            order = torch.Generator().manual_seed(pass_seeds(seed, shuffle).order)
+            batches = torch.tensor_split(torch.randperm(n, generator=order), whole)
+        yield batches[step % whole]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,34 +176,14 @@ def build_optimizer(model: nn.Module, options: FitOptions) -> torch.optim.Optimi
 
 
 def learning_rate(passes_done: float, options: FitOptions) -> float:
-    """Return the rate: a linear rise over the warm-up, then half a cosine down to zero."""
+    """Return the rate: a linear rise over the warm-up, then half a cosine down to zero, or none."""
     warmup = min(options.warmup_passes, options.passes / 2)
     if passes_done < warmup:
         return options.learning_rate * max(passes_done / warmup, 0.01)
+    if options.schedule == "constant":
+        return options.learning_rate
     share = (passes_done - warmup) / (options.passes - warmup)
     return options.learning_rate * 0.5 * (1.0 + math.cos(math.pi * share))
-
-
-def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Return the mean loss over labelled examples; 0, with a gradient, when there is none.
-
-    Args:
-        logits: targets' shape plus a class axis.
-        targets: (n,) or (n, length) classes, ``IGNORE`` where there is no label.
-        label_smoothing: share of each target spread over all classes.
-
-    Returns:
-        A scalar, in float32 whatever the precision of ``logits``.
-    """
-    flat = logits.float().reshape(-1, logits.shape[-1])
-    total = functional.cross_entropy(
-        flat,
-        targets.reshape(-1),
-        ignore_index=IGNORE,
-        label_smoothing=label_smoothing,
-        reduction="sum",
-    )
-    return total / (targets != IGNORE).sum().clamp(min=1)
 
 
 def check_finite(loss: Tensor, index: int, step: int, lr: float) -> None:
@@ -207,9 +222,12 @@ def to_layout(inputs: tuple[Tensor, ...], options: FitOptions) -> tuple[Tensor, 
 class PassFigures:
     """What validation says after one pass."""
 
-    loss: float
-    accuracy: float
-    macro_f1: float
+    loss: float | None
+    accuracy: float | None
+    macro_f1: float | None
+
+
+NOT_VALIDATED = PassFigures(None, None, None)
 
 
 def evaluate_pass(model: nn.Module, split: Split, options: FitOptions) -> PassFigures:
@@ -227,7 +245,7 @@ def predict_logits(model: nn.Module, split: Split, options: FitOptions) -> Tenso
     parts = []
     with torch.no_grad():
         for start in range(0, len(split.targets), EVALUATION_BATCH):
-            rows = slice(start, start + EVALUATION_BATCH)
-            batch = tuple(tensor[rows].to(device) for tensor in split.inputs)
+            rows = split.batch(slice(start, start + EVALUATION_BATCH))
+            batch = tuple(tensor.to(device) for tensor in rows)
             parts.append(model(*to_layout(batch, options)).float().cpu())
     return torch.cat(parts)

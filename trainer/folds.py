@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ class Fold:
         name: of its folder.
         repeat: which of several divisions into folds it belongs to, from 0.
         learn: rows learnt from.
-        choose: rows that choose the best pass and the temperature.
+        choose: rows that choose the best pass and the temperature; none: the last pass is taken.
         test: rows that are scored.
         leaks: True when groups stand on several sides on purpose, to show what that does.
     """
@@ -86,6 +86,43 @@ def group_folds(
     return tuple(made)
 
 
+def leave_one_group_out(
+    groups: npt.NDArray[np.str_], *, choose: int, repeats: int, seed: int
+) -> tuple[Fold, ...]:
+    """Test each group once a repeat, and learn from the others.
+
+    Args:
+        groups: (n,) the group of each row, such as the person.
+        choose: groups, drawn at random from the others, that choose the best pass; 0: none.
+        repeats: how often, each time with another draw.
+        seed: start of the draws.
+
+    Returns:
+        As many folds a repeat as there are groups, named ``repeat_1_GROUP`` ... .
+
+    Raises:
+        DatasetError: nobody would be left to learn from.
+    """
+    names = np.unique(groups)
+    if len(names) < choose + 2:
+        raise DatasetError(
+            "too few groups to leave one out",
+            expected=f"at least {choose + 2}",
+            got=len(names),
+            next_step="Give more people, or let fewer choose the best pass",
+        )
+    made: list[Fold] = []
+    for repeat in range(repeats):
+        for position, tested in enumerate(names):
+            others = names[names != tested]
+            draw = np.random.default_rng((seed, repeat, position))
+            choosing = draw.choice(others, size=choose, replace=False)
+            sides = (np.setdiff1d(others, choosing), choosing, tested)
+            rows = [np.flatnonzero(np.isin(groups, side)) for side in sides]
+            made.append(Fold(f"repeat_{repeat + 1}_{tested}", repeat, rows[0], rows[1], rows[2]))
+    return tuple(made)
+
+
 def shuffled_rows(n: int, *, seed: int) -> Fold:
     """Divide rows as if they were independent: 75 % learnt from, 12.5 % choose, 12.5 % tested.
 
@@ -107,7 +144,8 @@ def shuffled_rows(n: int, *, seed: int) -> Fold:
 
 def select(split: Split, rows: Rows, name: str) -> Split:
     """Return some rows of a split under a name of their own."""
-    return Split(
+    return replace(
+        split,
         inputs=tuple(tensor[rows] for tensor in split.inputs),
         targets=split.targets[rows],
         groups=split.groups[rows],

@@ -7,24 +7,37 @@ import io
 from dataclasses import asdict, dataclass, fields
 from typing import IO
 
+import numpy as np
+
+LABELS = {
+    "validation_loss": "validation",
+    "accuracy": "validation accuracy",
+    "macro_f1": "validation macro-F1",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One pass of a learning curve."""
+    """One pass of a learning curve; the figures of validation are None where there was none."""
 
     index: int
     learning_rate: float
     train_loss: float
-    validation_loss: float
-    accuracy: float
-    macro_f1: float
+    validation_loss: float | None
+    accuracy: float | None
+    macro_f1: float | None
     seconds: float
 
 
 def best_row(rows: list[Row], select_by: str) -> Row:
-    """Return the best row by ``accuracy``, ``macro_f1`` or ``loss``; the first of equals."""
+    """Return the best row by ``accuracy``, ``macro_f1`` or ``loss``; the first of equals.
+
+    Where nothing was validated the last row is returned.
+    """
+    if rows[-1].validation_loss is None:
+        return rows[-1]
     if select_by == "loss":
-        return min(rows, key=lambda row: row.validation_loss)
+        return min(rows, key=lambda row: float(row.validation_loss or 0.0))
     return max(rows, key=lambda row: float(getattr(row, select_by)))
 
 
@@ -55,10 +68,11 @@ def draw_png(rows: list[Row], file: IO[bytes]) -> None:
     left, right = figure.subplots(1, 2)
     passes = [row.index + 1 for row in rows]
     left.plot(passes, [row.train_loss for row in rows], label="training (augmented, smoothed)")
-    left.plot(passes, [row.validation_loss for row in rows], label="validation")
-    left.set(xlabel="pass", ylabel="cross-entropy")
-    right.plot(passes, [row.accuracy for row in rows], label="validation accuracy")
-    right.plot(passes, [row.macro_f1 for row in rows], label="validation macro-F1")
+    left.set(xlabel="pass", ylabel="loss")
+    for axes, names in ((left, ("validation_loss",)), (right, ("accuracy", "macro_f1"))):
+        for name in names:
+            curve = [np.nan if (v := getattr(row, name)) is None else v for row in rows]
+            axes.plot(passes, curve, label=LABELS[name])
     right.set(xlabel="pass", ylim=(0, 1))
     for axes in (left, right):
         axes.legend()

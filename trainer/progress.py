@@ -59,9 +59,14 @@ class PassProgress:
 
     def row(self, row: Row) -> None:
         """Print the line of one finished pass above the bar."""
+        validated = ""
+        if row.validation_loss is not None:
+            validated = (
+                f"validation {row.validation_loss:.4f} accuracy {row.accuracy:.4f}"
+                f" macro-F1 {row.macro_f1:.4f} "
+            )
         self._bar.console.print(
-            f"pass {row.index + 1:>3}/{self._passes} loss {row.train_loss:.4f} validation "
-            f"{row.validation_loss:.4f} accuracy {row.accuracy:.4f} macro-F1 {row.macro_f1:.4f} "
+            f"pass {row.index + 1:>3}/{self._passes} loss {row.train_loss:.4f} {validated}"
             f"{row.seconds:.1f} s",
             highlight=False,
             soft_wrap=True,

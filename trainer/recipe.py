@@ -31,11 +31,20 @@ class FitOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     passes: int = Field(ge=1, le=10_000, description="Times the training split is seen.")
+    steps_per_pass: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Batches after which to validate; a pass is then this long. null: the split.",
+    )
     batch: int = Field(ge=1, le=65_536, description="Examples a step, on average.")
     optimiser: Literal["sgd", "adam", "adamw"] = Field(
         default="sgd", description="sgd has Nesterov momentum 0.9."
     )
     learning_rate: float = Field(gt=0.0, le=10.0, description="Peak, reached after the warm-up.")
+    schedule: Literal["cosine", "constant"] = Field(
+        default="cosine", description="After the warm-up: half a cosine to zero, or no change."
+    )
     weight_decay: float = Field(default=1e-4, ge=0.0, le=1.0, description="L2 pull on all weights.")
     warmup_passes: float = Field(
         default=1.0, ge=0.0, le=1000.0, description="Passes of linear rise before the cosine."

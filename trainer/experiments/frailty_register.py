@@ -169,8 +169,11 @@ class FrailtyRegisterExperiment(Experiment):
         del inputs, targets, generator
         raise TrainingError("fitted in one go, without passes", next_step="Use trainer fit")
 
-    def fit_directly(self, recipe: Recipe, data_dir: Path, console: Console) -> DirectFit:
+    def fit_directly(
+        self, recipe: Recipe, data_dir: Path, out: Path, console: Console
+    ) -> DirectFit:
         """Score by nested folds, then choose and fit once more on all 163."""
+        del out  # nothing is kept before the end
         people = read_register(data_dir)
         parameters = self.options.parameters
         targets = classes(people)
