@@ -15,6 +15,8 @@ from edge_app.errors import DatasetError  # noqa: E402
 from trainer.datasets.fer2013 import LABELS  # noqa: E402
 from trainer.experiment import Split  # noqa: E402
 from trainer.experiments.emotion import EmotionExperiment, EmotionOptions  # noqa: E402
+from trainer.experiments.face_augmentation import cut_mix  # noqa: E402
+from trainer.models.vgg_residual import VggResidual  # noqa: E402
 from trainer.models.vgg_small import VggSmall  # noqa: E402
 from trainer.splits import refuse_leak  # noqa: E402
 
@@ -82,6 +84,53 @@ def test_a_shift_moves_the_face() -> None:
     columns = (moved.sum(dim=1) * torch.arange(48.0)).sum(dim=1) / moved.sum(dim=(1, 2))
     spread_px = float((columns - 23.5).abs().max())
     assert 3.5 < spread_px <= 0.1 * 48 + 0.1
+
+
+def test_the_size_of_training_pictures_follows_the_passes(faces: torch.Tensor) -> None:
+    options = {"sizes_px": [(0.0, 32), (0.5, 40)], "cutmix_probability": 1.0, "cutmix_until": 0.6}
+    experiment = EmotionExperiment(EmotionOptions.model_validate(STILL | options))
+    generator = torch.Generator().manual_seed(0)
+    seen = []
+    for index in range(10):
+        experiment.begin_pass(index, 10)
+        targets = torch.arange(64) % 7
+        (moved,), mixed = experiment.augment((faces,), targets, generator)
+        seen.append((moved.shape[-1], mixed.is_floating_point()))
+    assert seen == [(32, True)] * 5 + [(40, True)] + [(40, False)] * 4
+    with pytest.raises(ValueError, match="rising shares"):
+        EmotionOptions.model_validate({"sizes_px": [(0.5, 32)]})
+
+
+def test_mixing_shares_the_target_by_the_area_of_the_square() -> None:
+    greys = torch.arange(7.0)[:, None, None, None].expand(7, 1, 40, 40) + 1.0
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        mixed, shares = cut_mix(greys, torch.arange(7), 7, generator)
+        for row in range(7):
+            own = float((mixed[row] == row + 1.0).float().mean())
+            assert float(shares[row, row]) == pytest.approx(own, abs=1e-6)
+            for other in range(7):
+                area = float((mixed[row] == other + 1.0).float().mean())
+                assert float(shares[row, other]) == pytest.approx(area, abs=1e-6)
+
+
+def test_the_loss_of_shares_is_the_mix_of_the_losses() -> None:
+    experiment = EmotionExperiment(EmotionOptions())
+    logits = torch.randn(6, 7, generator=torch.Generator().manual_seed(1))
+    one, other = torch.arange(6), torch.arange(1, 7)
+    eye = torch.eye(7)
+    mixed = experiment.loss(torch.nn.Identity(), logits, 0.7 * eye[one] + 0.3 * eye[other], 0.1)
+    apart = [experiment.loss(torch.nn.Identity(), logits, t, 0.1) for t in (one, other)]
+    assert float(mixed) == pytest.approx(float(0.7 * apart[0] + 0.3 * apart[1]), abs=1e-5)
+
+
+def test_the_residual_model_has_the_size_it_says() -> None:
+    model = VggResidual(7).eval()
+    widths = (32, 64, 128, 256)
+    kernels = sum(9 * b * a + 2 * 9 * a * a for b, a in zip((1, *widths), widths, strict=False))
+    norms, last = 3 * 2 * sum(widths), 256 * 7 + 7
+    assert sum(p.numel() for p in model.parameters()) == kernels + norms + last == 1_958_759
+    assert model(torch.zeros(2, 1, 48, 48, dtype=torch.uint8)).shape == (2, 7)
 
 
 def test_the_model_takes_bytes_and_has_the_size_it_says() -> None:

@@ -16,6 +16,7 @@ from trainer.registry import EXPERIMENTS, experiment_class  # noqa: E402
 
 EMOTION = RECIPES_DIR / "emotion_vgg_small.yaml"
 SHIPPED = {
+    "emotion_vgg_residual",
     "emotion_vgg_small",
     "sleep_gru",
     "frailty_register",

@@ -52,6 +52,7 @@ class Split:
         groups: the person of each example (a file name where persons are unknown); no group may
             stand on both sides.
         name: what to call it in reports, such as ``PublicTest``.
+        examples: name of each example where it has one, such as the night it is.
         gather: makes a batch of ``inputs`` into what the model reads, where that would not fit
             into memory at once (overlapping sequences: ``inputs`` are their rows); None: they are
             that already.
@@ -61,6 +62,7 @@ class Split:
     targets: Tensor
     groups: npt.NDArray[np.str_]
     name: str
+    examples: tuple[str, ...] = ()
     gather: Gather | None = None
 
     def batch(self, rows: Tensor | slice) -> tuple[Tensor, ...]:
@@ -173,6 +175,15 @@ class Experiment(ABC):
     def build_model(self) -> nn.Module:
         """Return a fresh model: ``forward(*inputs)`` gives logits, class axis last."""
 
+    def begin_pass(self, index: int, passes: int) -> None:
+        """Prepare for a pass of training, for what changes from pass to pass; nothing as it stands.
+
+        Args:
+            index: the pass, from 0.
+            passes: of the whole run.
+        """
+        del index, passes
+
     @abstractmethod
     def augment(
         self, inputs: tuple[Tensor, ...], targets: Tensor, generator: torch.Generator
@@ -246,6 +257,43 @@ class Experiment(ABC):
             ``metrics.Scores`` as a dict, or more.
         """
         return metrics.score(targets, probabilities).as_dict(self.parts().labels)
+
+    def split_figures(
+        self, split: Split, probabilities: npt.NDArray[np.float32], path: Path
+    ) -> dict[str, Any]:
+        """Return the figures of a whole split; override where examples are more than rows.
+
+        Args:
+            split: what was scored.
+            probabilities: as ``score`` gave them.
+            path: where ``split`` came from.
+
+        Returns:
+            What ``figures`` returns, or more.
+        """
+        del path
+        return self.figures(split.targets.numpy(), probabilities)
+
+    def pictures(
+        self,
+        figures: dict[str, Any],
+        split: Split,
+        probabilities: npt.NDArray[np.float32],
+        folder: Path,
+    ) -> list[Path]:
+        """Draw what ``evaluate`` found.
+
+        Args:
+            figures: as ``split_figures`` gave them.
+            split: what was scored.
+            probabilities: as ``score`` gave them.
+            folder: where the PNG files go; it exists.
+
+        Returns:
+            The files, in the order in which to look at them; none as it stands.
+        """
+        del figures, split, probabilities, folder
+        return []
 
     def remarks(self, shipped: dict[str, Any], split: Split) -> dict[str, Any]:
         """Return what ``evaluate`` must say beside the figures.

@@ -80,6 +80,7 @@ def fit(
             loss_sum = 0.0
 
             model.train()
+            experiment.begin_pass(index, options.passes)
             batches = batches_of_pass(len(train.targets), options, recipe.seed, index)
             for step, batch in enumerate(batches):
                 lr = learning_rate(index + step / steps, options)

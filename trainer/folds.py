@@ -150,6 +150,7 @@ def select(split: Split, rows: Rows, name: str) -> Split:
         targets=split.targets[rows],
         groups=split.groups[rows],
         name=name,
+        examples=tuple(split.examples[row] for row in rows) if split.examples else (),
     )
 
 

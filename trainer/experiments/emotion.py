@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import math
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -26,6 +25,8 @@ from edge_app.inference.manifest import (
 from trainer.calibrate import Calibrated
 from trainer.datasets import fer2013
 from trainer.experiment import BundleParts, Experiment, ExperimentOptions, Graph, Split
+from trainer.experiments.face_augmentation import cut_mix, erase, move, relight
+from trainer.models.vgg_residual import VggResidual
 from trainer.models.vgg_small import VggSmall
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,24 @@ logger = logging.getLogger(__name__)
 class EmotionOptions(ExperimentOptions):
     """The recipe's ``experiment`` section for emotion."""
 
+    model: Literal["vgg_small", "vgg_residual"] = Field(
+        default="vgg_small", description="The network: trainer/models/<name>.py."
+    )
+    channels: tuple[int, ...] = Field(
+        default=(32, 64, 128, 256), min_length=1, max_length=5, description="Of each stage."
+    )
+    sizes_px: tuple[tuple[float, int], ...] = Field(
+        default=((0.0, fer2013.SIZE_PX),),
+        min_length=1,
+        description="Share of the passes done, side of the training pictures from then on. Small"
+        " ones first are fast; answers are always made at the full size.",
+    )
+    cutmix_probability: float = Field(
+        default=0.0, ge=0.0, le=1.0, description="Share of batches with faces mixed by squares."
+    )
+    cutmix_until: float = Field(
+        default=0.9, ge=0.0, le=1.0, description="Share of the passes after which none are mixed."
+    )
     drop_conflicting: bool = Field(
         default=True, description="Drop identical training pictures with different labels."
     )
@@ -52,9 +71,16 @@ class EmotionOptions(ExperimentOptions):
         default=0.5, ge=0.0, le=1.0, description="Share of pictures with a patch painted grey."
     )
 
+    @model_validator(mode="after")
+    def _sizes_begin_at_the_start(self) -> EmotionOptions:
+        begins = [share for share, _ in self.sizes_px]
+        if begins[0] != 0.0 or begins != sorted(begins) or any(s < 16 for _, s in self.sizes_px):
+            raise ValueError("sizes_px needs rising shares from 0.0 and sides of at least 16")
+        return self
+
 
 class EmotionExperiment(Experiment):
-    """FER-2013 to a small VGG."""
+    """FER-2013 to a small network."""
 
     task = "emotion"
     input_names = ("face",)
@@ -64,6 +90,7 @@ class EmotionExperiment(Experiment):
         super().__init__(options)
         self.options: EmotionOptions = options
         self._read: dict[Path, dict[str, fer2013.Faces]] = {}
+        self.begin_pass(0, 1)
 
     def _faces(self, path: Path) -> dict[str, fer2013.Faces]:
         if path not in self._read:
@@ -127,21 +154,43 @@ class EmotionExperiment(Experiment):
         return {"duplicate_free": ~np.isin(split.groups, faces["Training"].groups)}
 
     def build_model(self) -> nn.Module:
-        """Return a fresh VGG."""
-        return VggSmall(len(fer2013.LABELS), dropout=self.options.dropout)
+        """Return a fresh network of the recipe's kind."""
+        make = {"vgg_small": VggSmall, "vgg_residual": VggResidual}[self.options.model]
+        return make(len(fer2013.LABELS), self.options.channels, self.options.dropout)
 
     def augment(
         self, inputs: tuple[Tensor, ...], targets: Tensor, generator: torch.Generator
     ) -> tuple[tuple[Tensor, ...], Tensor]:
-        """Return flipped, turned, scaled, moved, relit and partly erased faces, 0-255 float."""
+        """Return faces as they might have been, 0-255 float; where mixed, shares for targets."""
         options = self.options
-        faces = _move(inputs[0].float(), options, generator)
-        n = len(faces)
-        gain = 1.0 + options.contrast * _uniform(n, generator)
-        offset = 255.0 * options.brightness * _uniform(n, generator)
-        mean = faces.mean(dim=(1, 2, 3), keepdim=True)
-        faces = (faces - mean) * gain[:, None, None, None] + mean + offset[:, None, None, None]
-        return (_erase(faces.clamp(0.0, 255.0), options.erase_probability, generator),), targets
+        faces = move(
+            inputs[0].float(),
+            generator,
+            size_px=self._size_px,
+            rotate_deg=options.rotate_deg,
+            scale=options.scale,
+            shift=options.shift,
+        )
+        faces = relight(faces, generator, brightness=options.brightness, contrast=options.contrast)
+        faces = erase(faces, generator, probability=options.erase_probability)
+        draw = float(torch.rand(1, generator=generator, device=generator.device))
+        if self._mixing and draw < options.cutmix_probability:
+            faces, targets = cut_mix(faces, targets, len(fer2013.LABELS), generator)
+        return (faces,), targets
+
+    def begin_pass(self, index: int, passes: int) -> None:
+        """Set the size and the mixing of the pass."""
+        done = index / passes
+        self._size_px = [size_px for begins, size_px in self.options.sizes_px if done >= begins][-1]
+        self._mixing = done < self.options.cutmix_until
+
+    def loss(
+        self, model: nn.Module, logits: Tensor, targets: Tensor, label_smoothing: float
+    ) -> Tensor:
+        """Return the mean cross-entropy, also with shares of classes as targets."""
+        if not targets.is_floating_point():
+            return super().loss(model, logits, targets, label_smoothing)
+        return functional.cross_entropy(logits.float(), targets, label_smoothing=label_smoothing)
 
     def graphs(self, model: nn.Module, temperature: float, split: Split) -> tuple[Graph, ...]:
         """Return the one graph, tried on the mean face of each class: a mean shows no person."""
@@ -216,45 +265,3 @@ def _split(faces: fer2013.Faces) -> Split:
         groups=faces.groups,
         name=name,
     )
-
-
-def _uniform(n: int, generator: torch.Generator) -> Tensor:
-    """Return n numbers from -1 to 1."""
-    return torch.rand(n, generator=generator, device=generator.device) * 2.0 - 1.0
-
-
-def _move(faces: Tensor, options: EmotionOptions, generator: torch.Generator) -> Tensor:
-    """Flip, turn, scale and shift each face by its own amounts; borders are repeated."""
-    n = len(faces)
-    flip = torch.where(_uniform(n, generator) < 0, -1.0, 1.0)
-    angle = math.radians(options.rotate_deg) * _uniform(n, generator)
-    scale = 1.0 + options.scale * _uniform(n, generator)
-    # The grid spans -1 to 1, so a shift of the whole width is 2.
-    shift_x = 2.0 * options.shift * _uniform(n, generator)
-    shift_y = 2.0 * options.shift * _uniform(n, generator)
-    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
-    top = torch.stack([flip * cos, -sin, shift_x], dim=1)
-    bottom = torch.stack([flip * sin, cos, shift_y], dim=1)
-    grid = functional.affine_grid(
-        torch.stack([top, bottom], dim=1), list(faces.shape), align_corners=False
-    )
-    return functional.grid_sample(faces, grid, padding_mode="border", align_corners=False)
-
-
-def _erase(faces: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Paint one rectangle of 2 to 33 % of some faces in one random grey (Zhong et al. 2017)."""
-    n, size_px = len(faces), faces.shape[-1]
-    device = generator.device
-
-    def draw(low: float, high: float) -> Tensor:
-        return low + (high - low) * torch.rand(n, generator=generator, device=device)
-
-    area, aspect = draw(0.02, 0.33) * size_px**2, torch.exp(draw(math.log(0.3), math.log(3.3)))
-    half_height, half_width = (area * aspect).sqrt() / 2.0, (area / aspect).sqrt() / 2.0
-    centre_y, centre_x = draw(0.0, size_px), draw(0.0, size_px)
-    grey, chosen = draw(0.0, 255.0), draw(0.0, 1.0) < probability
-    at = torch.arange(size_px, device=device, dtype=torch.float32)
-    rows = (at[None] - centre_y[:, None]).abs() < half_height[:, None]
-    columns = (at[None] - centre_x[:, None]).abs() < half_width[:, None]
-    patch = rows[:, None, :, None] & columns[:, None, None, :] & chosen[:, None, None, None]
-    return torch.where(patch, grey[:, None, None, None], faces)

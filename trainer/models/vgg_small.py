@@ -37,7 +37,7 @@ class VggSmall(nn.Module):
         stages = []
         before = 1
         for after in channels:
-            stages += [_conv(before, after), _conv(after, after), nn.MaxPool2d(2)]
+            stages += [convolution(before, after), convolution(after, after), nn.MaxPool2d(2)]
             before = after
         self.stages = nn.Sequential(*stages)
         self.head = nn.Sequential(
@@ -50,7 +50,13 @@ class VggSmall(nn.Module):
         return logits
 
 
-def _conv(before: int, after: int) -> nn.Module:
+def convolution(before: int, after: int) -> nn.Module:
+    """Return a 3x3 convolution with batch normalisation and ReLU.
+
+    Args:
+        before: channels in.
+        after: channels out.
+    """
     return nn.Sequential(
         nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False),
         nn.BatchNorm2d(after),
