@@ -56,6 +56,8 @@ class AbstainReason(str, Enum):
     FLAT = "flat"
     CLIPPED = "clipped"
     ARTEFACT = "artefact"
+    MAINS = "mains"
+    MOVEMENT = "movement"
     NO_FACE = "no_face"
     NOT_WALKING = "not_walking"
     INSUFFICIENT_WALKING = "insufficient_walking"
@@ -236,10 +238,12 @@ class Prediction:
         latency_s: age of the newest sample when emitted; None in a replay.
         evidence: (name, value) of what the statement rests on, such as strides and seconds of
             walking, units in the names; empty where a task has none.
+        passing: True for an estimate over the trailing window, between two windows of the grid:
+            never revised, never final.
 
     Raises:
         ContractError: label and reason both given or both missing, probabilities that do not sum
-            to 1, or evidence that is not a finite number.
+            to 1, evidence that is not a finite number, or a passing estimate that is final.
     """
 
     task: str
@@ -257,6 +261,7 @@ class Prediction:
     simulated: bool
     latency_s: float | None = None
     evidence: tuple[tuple[str, float], ...] = ()
+    passing: bool = False
 
     def __post_init__(self) -> None:
         total = sum(p for _, p in self.probabilities)
@@ -273,6 +278,13 @@ class Prediction:
                 source=self.task,
                 expected=1.0,
                 got=total,
+                next_step="Correct the task that made it",
+            )
+        if self.passing and (self.final or self.revision):
+            raise ContractError(
+                "a passing estimate is neither final nor revised",
+                source=self.task,
+                got=f"final {self.final}, revision {self.revision}",
                 next_step="Correct the task that made it",
             )
         if not all(math.isfinite(value) for _, value in self.evidence):

@@ -25,7 +25,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-prepare = typer.Typer(no_args_is_help=True, help="Make the small files that the project ships.")
+prepare = typer.Typer(
+    no_args_is_help=True,
+    help="Look through data, and make the small files that the project ships.",
+)
 app.add_typer(prepare, name="prepare")
 
 DataDir = Annotated[Path, typer.Option("--data", help="Folder of the training data.")]
@@ -239,6 +242,19 @@ def prepare_simulation(
 
     for path in write_all(data, out):
         Console().print(f"wrote {path}", highlight=False)
+
+
+@prepare.command("sleep")
+def prepare_sleep(data: DataDir) -> None:
+    """Look through a folder of nights: what is there, counts by stage, what is missing or wrong.
+
+    Example: `trainer prepare sleep --data ~/sleep-edf/sleep-cassette`
+    """
+    from edge_app.errors import DatasetError
+    from trainer.datasets.sleep_overview import describe_nights
+
+    if not describe_nights(data, Console()):
+        raise typer.Exit(DatasetError.exit_code)
 
 
 def export_command(run: Path, name: str, data: Path) -> str:

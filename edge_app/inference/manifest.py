@@ -67,6 +67,20 @@ class EegConditioning(_Part):
     flat_below_uv: Positive
     clipped_above_fraction: Fraction
     max_abs_uv: Positive = Field(description="No EEG is farther from the epoch's median.")
+    movement_uv: Positive = Field(
+        description="A second with a larger excursion from the epoch's median is movement."
+    )
+    max_movement_fraction: Fraction = Field(
+        description="With a larger share of such seconds an epoch is not classified."
+    )
+    max_mains_share: Fraction = Field(
+        description="With a larger share of its power within 1 Hz of 50 or 60 Hz an epoch is not"
+        " classified: an electrode is off."
+    )
+    estimate_every_s: Positive | None = Field(
+        description="A passing estimate over the trailing epoch, this often between the epochs'"
+        " ends; null: none."
+    )
 
 
 class GaitConditioning(_Part):
