@@ -236,17 +236,31 @@ def replay(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="--out of `edge-app replay WALK --task frailty`.")],
+    folder: Annotated[Path, typer.Argument(help="--out of a replay, or a live run's directory.")],
+    lights_off: Annotated[
+        str | None, typer.Option(help="Sleep: 22:45, or seconds from the start.")
+    ] = None,
+    lights_on: Annotated[str | None, typer.Option(help="Sleep: likewise.")] = None,
 ) -> None:
-    """Show the gait that a replay found: a table, and a picture of every stride.
+    """Show the night or the gait that a replay or a run has found, at any time, also meanwhile.
 
-    Writes FOLDER/gait.png; needs matplotlib: pip install 'bedside[report]'.
+    Sleep: statistics, stages, what is unknown and why; writes FOLDER/sleep.json and sleep.png.
+    Gait: a table, and a picture of every stride, FOLDER/gait.png. Pictures need matplotlib:
+    pip install 'bedside[report]'.
 
-    Example: edge-app report results
+    Example: edge-app report results --lights-off 22:45 --lights-on 06:30
     """
+    from edge_app.cli_sleep import show_nights
     from edge_app.gait_picture import draw
+    from edge_app.gait_record import SUMMARY_FILE
     from edge_app.gait_report import lines, read_report
+    from edge_app.sleep_record import read_nights
 
+    nights = read_nights(folder)
+    if nights:
+        show_nights(folder, nights, lights_off, lights_on)
+    if nights and not (folder / SUMMARY_FILE).is_file():
+        return
     found = read_report(folder)
     table = Table("parameter", "unit", "mean", "SD", "strides")
     for row in found.table():

@@ -103,6 +103,10 @@ def show_replay(result: ReplayResult) -> None:
         f"{result.recorded_s:.1f} s of recording in {result.wall_s:.2f} s; "
         f"{met.windows} windows, {met.gaps} gaps, {met.missing_samples} samples missing"
     )
+    if result.sleep is not None:
+        from edge_app.sleep_report import in_short
+
+        say(in_short(result.sleep))
     if result.stopped_by is None:
         say(f"{health.predictions} predictions in {result.path}")
     elif health.predictions:

@@ -93,10 +93,11 @@ def read_report(folder: Path) -> GaitReport:
         csv.Error,
     ) as error:
         raise SourceError(
-            f"no gait to report on: {error}",
+            f"no sleep stages here, and no gait to report on: {error}",
             source=str(folder),
             expected=f"{SUMMARY_FILE} and {STRIDES_FILE}",
-            next_step="Make them with: edge-app replay WALK --task frailty --out DIR",
+            next_step="Name the --out of: edge-app replay RECORDING --task sleep --out DIR,"
+            " or --task frailty",
         ) from error
     return report
 

@@ -1,6 +1,7 @@
 """Replay a recording through a task: the same predictions as live, the same bytes every time.
 
-A foot's recording also leaves its strides and a summary of the gait, see ``gait_record``.
+A foot's recording also leaves its strides and a summary of the gait, see ``gait_record``; a night
+its hypnogram and sleep statistics, see ``sleep_summary``.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ from edge_app.preprocess.gait.stride import Stride
 from edge_app.sinks.files import make_writable_dir, write_whole, writing_to
 from edge_app.sinks.jsonl import JsonlSink
 from edge_app.sinks.protocol import FanOut
+from edge_app.sleep_record import read_nights
+from edge_app.sleep_report import SleepReport, report_on
+from edge_app.sleep_summary import SUMMARY_FILE, write_report
 from edge_app.sources.protocol import Source
 from edge_app.sources.recording.player import RecordingSource
 from edge_app.sources.recording.session import count_openings
@@ -86,6 +90,7 @@ class ReplayResult:
         assumptions: what the source had to assume.
         strides: of a foot, accepted or not.
         last: the last answer that knew something; else the last that says what is lacking.
+        sleep: what the night was; None when no epoch is complete, and for other tasks.
     """
 
     path: Path
@@ -98,6 +103,7 @@ class ReplayResult:
     assumptions: tuple[str, ...] = ()
     strides: list[Stride] = field(default_factory=list)
     last: Prediction | None = None
+    sleep: SleepReport | None = None
     _begun_s: float = float("inf")
 
     def count(self, prediction: Prediction) -> None:
@@ -208,7 +214,21 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
     write_whole(out / "health.json", json.dumps(record, indent=2) + "\n")
     if isinstance(road.task, FrailtyTask):
         write_gait(out, request.recording.name, road.task, result.strides, result.last)
+    if request.task == "sleep":
+        result.sleep = _write_sleep(out)
     return result
+
+
+def _write_sleep(out: Path) -> SleepReport | None:
+    """Write ``sleep.json`` from the finished predictions; an earlier replay's never stays."""
+    nights = read_nights(out)
+    if not nights:
+        with writing_to(out / SUMMARY_FILE):
+            (out / SUMMARY_FILE).unlink(missing_ok=True)
+        return None
+    report = report_on(nights[0])
+    write_report(report, out)
+    return report
 
 
 async def _until_stopped(pipeline: Pipeline) -> signal.Signals | None:

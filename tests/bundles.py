@@ -105,6 +105,64 @@ def _sleep_graphs(folder: Path, length: int) -> list[dict]:
     return [encoder, sequence]
 
 
+def _stateful_sleep_graphs(folder: Path, lookahead: int) -> list[dict]:
+    """Encoder: mean of the epoch. Sequence: logits are highest where the index is the mean.
+
+    The state holds the two means before and the number n of steps so far; an unknown mean counts as
+    -9. W gains 0.1 n; of an epoch that is revised it gains the newest mean / 4 too.
+    """
+    encoder, _ = _sleep_graphs(folder, length=5)
+    nodes = [
+        helper.make_node("IsNaN", ["features"], ["unknown"]),
+        helper.make_node("Where", ["unknown", "minus9", "features"], ["value"]),
+        helper.make_node("Split", ["state", "two_one"], ["before", "n"], axis=1),
+        helper.make_node("Split", ["before", "one_one"], ["previous", "oldest"], axis=1),
+        helper.make_node("Add", ["n", "one"], ["steps"]),
+        helper.make_node("Concat", ["value", "previous", "steps"], ["next_state"], axis=1),
+        helper.make_node("Concat", ["value", "before"], ["all_rows"], axis=1),
+        helper.make_node("Unsqueeze", ["all_rows", "last"], ["column"]),
+        helper.make_node("Sub", ["column", "index"], ["away"]),
+        helper.make_node("Abs", ["away"], ["distance"]),
+        helper.make_node("Mul", ["distance", "minus8"], ["closeness"]),
+        helper.make_node("Mul", ["n", "tenth"], ["gain"]),
+        helper.make_node("Mul", ["value", "quarters"], ["later"]),
+        helper.make_node("Add", ["gain", "later"], ["gains"]),
+        helper.make_node("Unsqueeze", ["gains", "last"], ["gains_column"]),
+        helper.make_node("Mul", ["gains_column", "favour_w"], ["favour"]),
+        helper.make_node("Add", ["closeness", "favour"], ["all_logits"]),
+        helper.make_node("Gather", ["all_logits", "first"], ["logits"], axis=1),
+        *_softmax_of("logits"),
+    ]
+    outputs = [("logits", FLOAT, [1, 5]), ("probabilities", FLOAT, [1, 5])]
+    if lookahead:
+        chosen = helper.make_node("Gather", ["all_logits", "earlier"], ["earlier_logits"], axis=1)
+        nodes += [chosen, helper.make_node("Softmax", ["earlier_logits"], ["revised"], axis=-1)]
+        outputs.append(("revised", FLOAT, [1, lookahead, 5]))
+    weights = [
+        ("minus9", np.float32([[-9.0]])),
+        ("two_one", np.int64([2, 1])),
+        ("one_one", np.int64([1, 1])),
+        ("one", np.float32([[1.0]])),
+        ("last", np.int64([2])),
+        ("index", np.arange(5, dtype=np.float32)[None, None]),
+        ("minus8", np.float32([-8.0])),
+        ("tenth", np.float32([0.1])),
+        ("quarters", np.float32([[0.0, 0.25, 0.25]])),
+        ("favour_w", np.float32([[[1.0, 0, 0, 0, 0]]])),
+        ("first", np.int64(0)),
+        *([("earlier", np.arange(1, 1 + lookahead))] if lookahead else []),
+    ]
+    sequence = _save(
+        folder,
+        "sequence",
+        nodes,
+        [("features", FLOAT, [1, 1]), ("state", FLOAT, [1, 3])],
+        [*outputs, ("next_state", FLOAT, [1, 3])],
+        weights,
+    )
+    return [encoder, sequence]
+
+
 def _stride_model(folder: Path) -> dict:
     """Logits are 8 (0.9 - stride length in m) * label index - ...: shorter strides, later label.
 
@@ -179,6 +237,10 @@ _CONDITIONING = {
         "flat_below_uv": 0.5,
         "clipped_above_fraction": 0.05,
         "max_abs_uv": 1000.0,
+        "movement_uv": 500.0,
+        "max_movement_fraction": 0.5,
+        "max_mains_share": 0.8,
+        "estimate_every_s": None,
     },
     "frailty": {
         "kind": "gait_window",
@@ -200,16 +262,25 @@ _WINDOWS = {
 }
 
 
-def write_bundle(folder: Path, task: str, **rolling: object) -> Path:
+_TASK_OF = {"strides": "frailty", "sleep_stateful": "sleep"}
+
+
+def write_bundle(
+    folder: Path, task: str, *, estimate_every_s: float | None = None, **rolling: object
+) -> Path:
     """Write a tiny bundle of a task into ``folder/<task>`` and return that folder.
 
-    Frailty by windows is ``frailty``, by gait parameters ``strides``.
+    Frailty by windows is ``frailty``, by gait parameters ``strides``. Sleep whose sequence model
+    sees five epochs at once is ``sleep``, one step at a time ``sleep_stateful``.
     """
     out = folder / task
     out.mkdir(parents=True)
-    kind, task = task, "frailty" if task == "strides" else task
+    kind, task = task, _TASK_OF.get(task, task)
     labels = LABELS[task]
-    if task == "sleep":
+    lookahead = rolling.pop("lookahead_windows", 2 if task == "sleep" else 0)
+    if kind == "sleep_stateful":
+        graphs = _stateful_sleep_graphs(out, min(lookahead, 2))
+    elif task == "sleep":
         graphs = _sleep_graphs(out, length=5)
     elif task == "emotion":
         graphs = [_mean_model(out, "face", UINT8, [1, 1, 48, 48], len(labels))]
@@ -217,7 +288,10 @@ def write_bundle(folder: Path, task: str, **rolling: object) -> Path:
         graphs = [_stride_model(out)]
     else:
         graphs = [_mean_model(out, "imu", FLOAT, [1, 6, 200], len(labels))]
-    length, hop = _WINDOWS[kind]
+    length, hop = _WINDOWS.get(kind, _WINDOWS[task])
+    conditioning = dict(_CONDITIONING.get(kind, _CONDITIONING[task]))
+    if task == "sleep":
+        conditioning["estimate_every_s"] = estimate_every_s
     manifest = {
         "format_version": 1,
         "name": f"tiny_{kind}",
@@ -225,14 +299,14 @@ def write_bundle(folder: Path, task: str, **rolling: object) -> Path:
         "labels": list(labels),
         "stream": {**_STREAMS[task], "placement": "test"},
         "window": {"length_samples": length, "hop_samples": hop},
-        "conditioning": _CONDITIONING[kind],
+        "conditioning": conditioning,
         "graphs": graphs,
         "rolling": {
             "time_constant_s": None,
             "enter_probability": 0.0,
             "leave_probability": 0.0,
             "min_dwell_s": 0.0,
-            "lookahead_windows": 2 if task == "sleep" else 0,
+            "lookahead_windows": lookahead,
             "min_evidence_s": 0.0,
             **rolling,
         },

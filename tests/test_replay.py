@@ -30,6 +30,7 @@ FIELDS = [
     "abstained",
     "final",
     "revision",
+    "passing",
     "evidence",
     "latency_s",
     "model",

@@ -60,6 +60,7 @@ def test_a_line_has_every_field_in_its_order() -> None:
         ("abstained", None),
         ("final", False),
         ("revision", 0),
+        ("passing", False),
         ("evidence", {}),
         ("latency_s", None),
         ("model", "m@0123456789ab"),

@@ -3,8 +3,8 @@
 The fields, always all of them and in this order: ``task``, ``time`` (ISO 8601 UTC), ``time_s``,
 ``window`` {``start_s``, ``end_s``}, ``label`` (null when abstained), ``probabilities`` {label: p},
 ``confidence``, ``quality``, ``abstained`` (reason or null), ``final``, ``revision``,
-``evidence`` {name: value}, ``latency_s`` (null in a replay), ``model`` (bundle name @ hash),
-``stream``, ``simulated``.
+``passing`` (true: an estimate between two windows of the grid), ``evidence`` {name: value},
+``latency_s`` (null in a replay), ``model`` (bundle name @ hash), ``stream``, ``simulated``.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ def to_json(prediction: Prediction, unix_s: float) -> str:
             "abstained": None if prediction.abstained is None else prediction.abstained.value,
             "final": prediction.final,
             "revision": prediction.revision,
+            "passing": prediction.passing,
             "evidence": {name: _rounded(value) for name, value in prediction.evidence},
             "latency_s": _rounded(prediction.latency_s),
             "model": prediction.model,

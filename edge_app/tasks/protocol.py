@@ -27,6 +27,8 @@ from edge_app.windowing import SingleFrames, SlidingWindows, Windower, n_samples
 MIN_RATE_SHARE = 0.5
 """A slower stream than this share of the model's rate is refused instead of being stretched."""
 
+_WHOLE = 1e-6
+
 Conditioning = TypeVar(
     "Conditioning", FaceConditioning, EegConditioning, GaitConditioning, StrideConditioning
 )
@@ -50,10 +52,18 @@ class Task(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StreamWindow:
-    """The model's window, in samples of the stream at hand."""
+    """The model's window, in samples of the stream at hand.
+
+    Args:
+        length_samples: of a window.
+        hop_samples: between two window starts.
+        every: windows 0, ``every``, 2 ``every`` ... are those of the model's own grid; between
+            them lie windows for passing estimates. 1: there are none.
+    """
 
     length_samples: int
     hop_samples: int
+    every: int = 1
 
 
 def fit_stream(manifest: Manifest, info: StreamInfo) -> StreamWindow:
@@ -68,7 +78,8 @@ def fit_stream(manifest: Manifest, info: StreamInfo) -> StreamWindow:
 
     Raises:
         ConfigError: another kind, another number of channels, other units, or a window that is no
-            whole number of the stream's samples.
+            whole number of the stream's samples. Estimates between the windows are left out
+            where their hop is none.
     """
     spec = manifest.stream
     if info.kind != spec.kind:
@@ -105,10 +116,20 @@ def fit_stream(manifest: Manifest, info: StreamInfo) -> StreamWindow:
             got=f"{info.rate_hz:g} Hz",
             next_step="Use a faster sensor, or a model trained at this rate",
         )
-    return StreamWindow(
-        n_samples(manifest.window.length_samples / spec.rate_hz, info.rate_hz),
-        n_samples(manifest.window.hop_samples / spec.rate_hz, info.rate_hz),
-    )
+    length = n_samples(manifest.window.length_samples / spec.rate_hz, info.rate_hz)
+    hop = n_samples(manifest.window.hop_samples / spec.rate_hz, info.rate_hz)
+    every = _windows_a_hop(manifest, hop, info.rate_hz)
+    return StreamWindow(length, hop // every, every)
+
+
+def _windows_a_hop(manifest: Manifest, hop_samples: int, rate_hz: float) -> int:
+    """Return how many windows for estimates a hop of the grid holds, in whole samples; else 1."""
+    conditioning = manifest.conditioning
+    if not isinstance(conditioning, EegConditioning) or conditioning.estimate_every_s is None:
+        return 1
+    windows = hop_samples / rate_hz / conditioning.estimate_every_s
+    every = max(1, round(windows))
+    return every if abs(windows - every) < _WHOLE and hop_samples % every == 0 else 1
 
 
 def spoilt_by(window: Window, max_missing_fraction: float) -> AbstainReason | None:

@@ -1,14 +1,21 @@
 """Sleep stages from one EEG channel, epoch by epoch, provisional first and revised until final.
 
-Each epoch is conditioned and encoded once and its features are kept. The sequence model sees the
-last ``length`` epochs and gives a decision for each; the decisions an epoch has received so far
-are averaged in log space. The newest epoch is answered at once (revision 0, provisional); after
-``lookahead_windows`` more epochs its answer is final. An epoch that a gap or a bad signal spoils
-is answered with the reason, is final at once, and is masked from the model.
+Each epoch of the 30-s grid is conditioned and encoded once. It is answered at once (revision 0,
+provisional), again whenever the epochs after it change its label, and a last time, final, after
+``lookahead_windows`` of them. An epoch that a gap or a bad signal spoils is answered with the
+reason and is final at once; the model is told that an epoch passed of which it knows nothing.
+
+Between the ends of epochs a passing estimate speaks of the trailing window of the same length,
+every ``estimate_every_s``: it is encoded for itself, leaves no trace in the model, and is never
+revised. Where that time is no whole number of the stream's samples there are none.
+
+``evidence`` holds ``epochs_seen``: how many good epochs before the newest one the statement rests
+on. Below ``WARM_UP_EPOCHS`` the model is warming up: it knows the sleeper from minutes only.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from dataclasses import dataclass
 
@@ -22,25 +29,29 @@ from edge_app.contracts import (
     StreamInfo,
     Window,
 )
-from edge_app.errors import ManifestError
 from edge_app.inference.bundle import Bundle
 from edge_app.inference.manifest import EegConditioning
 from edge_app.preprocess.eeg import EegEpoch, condition_epoch
-from edge_app.rolling import normalised
-from edge_app.tasks.protocol import conditioning_of, labelled, spoilt_by
+from edge_app.tasks.protocol import conditioning_of, fit_stream, labelled, spoilt_by
+from edge_app.tasks.sleep_sequence import build_sequence
+
+logger = logging.getLogger(__name__)
+
+WARM_UP_EPOCHS = 19
+"""With its own, ten minutes: with less history a stage is less sure than the model card says."""
 
 
 @dataclass(slots=True)
 class _Epoch:
+    """What is known of an epoch, and what has been said of it."""
+
     start_s: float
     end_s: float
-    features: Float32Array | None
     quality: float
     reason: AbstainReason | None
-    log_sum: Float64Array
-    decisions: int = 0
-    revision: int = 0
-    spoken: bool = False
+    epochs_seen: int
+    probabilities: Float64Array | None = None
+    revision: int = -1
     said: str | None = None
     final: bool = False
 
@@ -49,50 +60,55 @@ class SleepTask:
     """Stages of one EEG stream.
 
     Args:
-        bundle: encoder and sequence graphs.
+        bundle: encoder and sequence graphs, of either kind of ``sleep_sequence``.
         info: the stream, one channel in uV, already held against the manifest.
     """
 
     def __init__(self, bundle: Bundle, info: StreamInfo) -> None:
         manifest = bundle.manifest
         self._conditioning = conditioning_of(manifest, EegConditioning)
+        self._sequence = build_sequence(bundle)
         self._bundle = bundle
-        self._info = info
         self._labels = manifest.labels
         self._epoch_samples = manifest.window.length_samples
-        self._lookahead = manifest.rolling.lookahead_windows
         self._enter = manifest.rolling.enter_probability
-        self._length, self._n_features = manifest.graphs[1].inputs[0].shape[1:]
-        if self._lookahead >= self._length:
-            raise ManifestError(
-                "lookahead_windows must be shorter than the sequence",
-                source=manifest.name,
-                expected=f"below {self._length}",
-                got=self._lookahead,
-                next_step="Export the bundle again with a shorter look-ahead",
-            )
-        self._epochs: deque[_Epoch] = deque(maxlen=self._length)
+        self._epochs: deque[_Epoch] = deque(maxlen=self._sequence.lookahead + 1)
+        self._newest_s = 0.0
+        self._told = False
+        self.adopt(info)
 
     def push(self, window: Window) -> list[Prediction]:
-        """Take the next epoch; return final answers of older ones, then this one's provisional."""
-        self._epochs.append(self._encode(window, self._condition(window)))
-        self._decide()
-        return self._speak(ended=False)
+        """Take the next window of the stream.
 
-    def _condition(self, window: Window) -> EegEpoch:
-        conditioning, usable = self._conditioning, window.usable_fraction
-        reason = spoilt_by(window, conditioning.max_missing_fraction)
-        if reason is not None:
-            return EegEpoch(None, usable, reason)
-        conditioned = condition_epoch(
-            window.samples,
-            length_samples=self._epoch_samples,
-            flat_below_uv=conditioning.flat_below_uv,
-            clipped_above_fraction=conditioning.clipped_above_fraction,
-            max_abs_uv=conditioning.max_abs_uv,
-            max_artefact_fraction=conditioning.max_missing_fraction,
+        Args:
+            window: an epoch of the grid, or one between two of them.
+
+        Returns:
+            Of an epoch: what is new of older ones, then its own provisional answer. Of another
+            window: the passing estimate.
+        """
+        self._newest_s = window.end_s
+        conditioned = self._condition(window)
+        features = self._encode(conditioned)
+        epoch = _Epoch(
+            window.start_s,
+            window.end_s,
+            conditioned.quality,
+            conditioned.reason,
+            self._sequence.epochs_seen,
         )
-        return EegEpoch(conditioned.samples, conditioned.quality * usable, conditioned.reason)
+        if window.index % self._every:
+            if features is not None:
+                epoch.probabilities = self._sequence.glance(features)
+            return [self._prediction(epoch, passing=True)]
+        self._epochs.append(epoch)
+        for open_epoch, answer in zip(
+            reversed(self._epochs), self._sequence.push(features), strict=False
+        ):
+            if answer is not None and open_epoch.reason is None:
+                open_epoch.probabilities = answer
+                open_epoch.epochs_seen = epoch.epochs_seen
+        return self._speak(ended=False)
 
     def finish(self) -> list[Prediction]:
         """Return the open epochs' answers as final ones: no context will come any more."""
@@ -101,43 +117,42 @@ class SleepTask:
     def forget(self) -> None:
         """Forget all epochs."""
         self._epochs.clear()
+        self._sequence.forget()
 
     def adopt(self, info: StreamInfo) -> None:
         """Go on with the EEG opened anew."""
         self._info = info
+        self._every = fit_stream(self._bundle.manifest, info).every
+        every_s = self._conditioning.estimate_every_s
+        if every_s is not None and self._every == 1 and not self._told:
+            self._told = True
+            logger.warning(
+                "%s: %g s at %g Hz does not divide an epoch into whole samples: no estimates "
+                "between the epochs",
+                info.name,
+                every_s,
+                info.rate_hz,
+            )
         self.forget()
 
-    def _encode(self, window: Window, conditioned: EegEpoch) -> _Epoch:
-        features = None
-        if conditioned.samples is not None:
-            signal = np.ascontiguousarray(conditioned.samples.T[None])  # (1, 1, samples)
-            features = self._bundle.runners["encoder"].run({"eeg": signal})["features"][0]
-        return _Epoch(
-            window.start_s,
-            window.end_s,
-            features,
-            conditioned.quality,
-            conditioned.reason,
-            np.zeros(len(self._labels)),
+    def _condition(self, window: Window) -> EegEpoch:
+        usable = window.usable_fraction
+        reason = spoilt_by(window, self._conditioning.max_missing_fraction)
+        if reason is not None:
+            return EegEpoch(None, usable, reason)
+        conditioned = condition_epoch(
+            window.samples,
+            self._conditioning,
+            rate_hz=window.rate_hz,
+            length_samples=self._epoch_samples,
         )
+        return EegEpoch(conditioned.samples, conditioned.quality * usable, conditioned.reason)
 
-    def _decide(self) -> None:
-        """Run the sequence model on the last epochs and add its decisions to the open ones."""
-        if self._epochs[-1].features is None:
-            return  # nothing new was seen
-        features = np.zeros((1, self._length, self._n_features), np.float32)
-        mask = np.zeros((1, self._length), np.float32)
-        first = self._length - len(self._epochs)
-        for position, epoch in enumerate(self._epochs, first):
-            if epoch.features is not None:
-                features[0, position] = epoch.features
-                mask[0, position] = 1.0
-        outputs = self._bundle.runners["sequence"].run({"features": features, "mask": mask})
-        logs = np.log(np.maximum(outputs["probabilities"][0].astype(np.float64), 1e-9))
-        for position, epoch in enumerate(self._epochs, first):
-            if epoch.features is not None and not epoch.final:
-                epoch.log_sum += logs[position]
-                epoch.decisions += 1
+    def _encode(self, conditioned: EegEpoch) -> Float32Array | None:
+        if conditioned.samples is None:
+            return None
+        signal = np.ascontiguousarray(conditioned.samples.T[None])  # (1, 1, samples)
+        return np.asarray(self._bundle.runners["encoder"].run({"eeg": signal})["features"][0])
 
     def _speak(self, *, ended: bool) -> list[Prediction]:
         """Return what is new: first answers, changed answers, final answers."""
@@ -147,40 +162,40 @@ class SleepTask:
             if epoch.final:
                 continue
             label = self._label(epoch)
-            final = ended or epoch.features is None or newest - position >= self._lookahead
-            if epoch.spoken and not final and label == epoch.said:
+            settled = newest - position >= self._sequence.lookahead
+            final = ended or epoch.probabilities is None or settled
+            if epoch.revision >= 0 and not final and label == epoch.said:
                 continue
-            if epoch.spoken:
-                epoch.revision += 1
-            epoch.spoken, epoch.said, epoch.final = True, label, final
-            said.append(self._prediction(epoch, label))
+            epoch.revision += 1
+            epoch.said, epoch.final = label, final
+            said.append(self._prediction(epoch))
         return said
 
     def _label(self, epoch: _Epoch) -> str | None:
-        if epoch.features is None:
+        if epoch.probabilities is None:
             return None
-        best = int(np.argmax(epoch.log_sum))
-        sure = float(normalised(epoch.log_sum / epoch.decisions)[best]) >= self._enter
+        best = int(np.argmax(epoch.probabilities))
+        sure = float(epoch.probabilities[best]) >= self._enter
         return self._labels[best] if sure else None
 
-    def _prediction(self, epoch: _Epoch, label: str | None) -> Prediction:
-        probabilities: tuple[tuple[str, float], ...] = ()
-        reason = epoch.reason
-        if epoch.features is not None:
-            probabilities = labelled(self._labels, normalised(epoch.log_sum / epoch.decisions))
-            reason = None if label else AbstainReason.LOW_CONFIDENCE
+    def _prediction(self, epoch: _Epoch, *, passing: bool = False) -> Prediction:
+        label = self._label(epoch)
+        unsure = label is None and epoch.reason is None
+        known = epoch.probabilities
         return Prediction(
             task="sleep",
             stream=self._info.name,
-            time_s=self._epochs[-1].end_s,
+            time_s=self._newest_s,
             start_s=epoch.start_s,
             end_s=epoch.end_s,
             label=label,
-            probabilities=probabilities,
+            probabilities=() if known is None else labelled(self._labels, known),
             quality=epoch.quality,
-            abstained=reason,
+            abstained=AbstainReason.LOW_CONFIDENCE if unsure else epoch.reason,
             final=epoch.final,
-            revision=epoch.revision,
+            revision=max(epoch.revision, 0),
             model=self._bundle.model_id,
             simulated=self._info.simulated,
+            evidence=(("epochs_seen", float(epoch.epochs_seen)),),
+            passing=passing,
         )
