@@ -11,32 +11,26 @@ fitted is fitted on the fold's own learning side: ``Prepare`` gets nothing else.
 from __future__ import annotations
 
 import hashlib
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from rich.console import Console
+from torch import Tensor
 
 from edge_app.errors import TrainingError
-from trainer import provenance
-from trainer.calibrate import fit_temperature
 from trainer.experiment import Split
-from trainer.fit import fit, predict_logits
-from trainer.folds import Fold, select
-from trainer.learning_curve import best_row
+from trainer.fit import EVALUATION_BATCH
+from trainer.fold_run import Material, Prepare, finished, load_answers, recipe_of, run_fold
+from trainer.fold_workers import Again, run_in_processes
+from trainer.folds import Fold
 from trainer.metrics import IGNORE
 from trainer.recipe import Recipe
 from trainer.run_dir import RunDir
 from trainer.splits import refuse_leak
 
-Prepare = Callable[[Split], Split]
-"""Get a fold's learning side, remember what the model needs of it (such as the scaler's constants,
-for the next ``build_model``), and return what is learnt from (such as rarer classes repeated)."""
-ANSWERS = "answers.npz"
 DATA = "data.sha256"
 
 
@@ -84,24 +78,53 @@ def cross_validate(
         DatasetError: a group on two sides of a fold that is not meant to leak.
         TrainingError: a folder of another recipe or other data, or one that cannot be written.
     """
+    run_folds(Material(recipe, everyone, prepare), folds, out, console)
+    return _pooled([_answers(everyone, fold, load_answers(fold, out)) for fold in folds])
+
+
+def run_folds(
+    material: Material,
+    folds: Sequence[Fold],
+    out: Path,
+    console: Console,
+    *,
+    workers: int = 1,
+    again: Again | None = None,
+) -> None:
+    """Run the folds that are not done yet; each leaves its answers in its folder.
+
+    Args:
+        material: what they are made from.
+        folds: how it is divided.
+        out: folder of all folds' runs.
+        console: where progress is shown.
+        workers: folds at a time; above 1 each in a process of its own.
+        again: makes ``material`` in another process; needed for several workers.
+
+    Raises:
+        DatasetError: a group on two sides of a fold that is not meant to leak.
+        TrainingError: a folder of another recipe or other data, or one that cannot be written; or
+            a process died.
+    """
+    everyone, recipe = material.everyone, material.recipe
     for fold in folds:
         refuse_leaking_fold(everyone, fold)
     _refuse_other_data(everyone, out)
-    parts = []
-    for number, fold in enumerate(folds, 1):
-        file = out / fold.name / ANSWERS
-        run = RunDir(out / fold.name)
-        run.refuse_other_run(recipe.to_yaml(), resume=True)
-        if not file.is_file():
-            console.print(
-                f"{fold.name} ({number} of {len(folds)}): {len(fold.learn)} examples to learn from,"
-                f" {len(fold.test)} to answer",
-                highlight=False,
-            )
-            probabilities = _run(recipe, everyone, fold, prepare, run, console)
-            _save(file, fold, probabilities)
-        parts.append(_answers(everyone, fold, _load(file, fold)))
-    return _pooled(parts)
+    for fold in folds:
+        own = recipe_of(recipe, fold)
+        RunDir(out / fold.name).refuse_other_run(own.to_yaml(), resume=True)
+    waiting = [fold for fold in folds if not finished(fold, out)]
+    if workers > 1 and again is not None and len(waiting) > 1:
+        console.print(f"{len(waiting)} folds, {workers} at a time", highlight=False)
+        run_in_processes(again, waiting, out, console, workers=workers)
+        return
+    for number, fold in enumerate(waiting, len(folds) - len(waiting) + 1):
+        console.print(
+            f"{fold.name} ({number} of {len(folds)}): {len(fold.learn)} examples to learn from,"
+            f" {len(fold.test)} to answer",
+            highlight=False,
+        )
+        console.print(run_fold(material, fold, out, console), highlight=False)
 
 
 def refuse_leaking_fold(everyone: Split, fold: Fold) -> None:
@@ -141,28 +164,9 @@ def passes_run(out: Path, folds: Sequence[Fold]) -> Iterator[tuple[str, int, int
         yield fold.name, passes, run.load_best().row.index + 1
 
 
-def _run(
-    recipe: Recipe, everyone: Split, fold: Fold, prepare: Prepare, run: RunDir, console: Console
-) -> npt.NDArray[np.float32]:
-    learnt = prepare(select(everyone, fold.learn, f"{everyone.name}, {fold.name}, learnt from"))
-    choose = select(everyone, fold.choose, f"{everyone.name}, {fold.name}, chooses the pass")
-    test = select(everyone, fold.test, f"{everyone.name}, {fold.name}, left out")
-    run.create(recipe.to_yaml(), provenance.collect(recipe.name), resume=True)
-    rows = fit(recipe, learnt, choose, run, console)
-    model = recipe.experiment.build_model()
-    run.load_weights(model, run.load_best().weights, "best.pt")
-    temperature = fit_temperature(predict_logits(model, choose, recipe.fit), choose.targets)
-    logits = predict_logits(model, test, recipe.fit)
-    console.print(
-        f"{fold.name}: best pass {best_row(rows, recipe.fit.select_by).index + 1} of {len(rows)}",
-        highlight=False,
-    )
-    return torch.softmax(logits / temperature, dim=-1).numpy()
-
-
 def _refuse_other_data(everyone: Split, out: Path) -> None:
     digest = hashlib.sha256("\n".join(everyone.groups.tolist()).encode())
-    for tensor in (everyone.targets, *everyone.inputs):
+    for tensor in (everyone.targets, *_contents(everyone)):
         digest.update(np.ascontiguousarray(tensor.numpy()).data)
     file = out / DATA
     try:
@@ -184,45 +188,13 @@ def _refuse_other_data(everyone: Split, out: Path) -> None:
         )
 
 
-def _save(file: Path, fold: Fold, probabilities: npt.NDArray[np.float32]) -> None:
-    beside = file.with_name(f".{file.name}.part")
-    try:
-        with beside.open("wb") as stream:
-            np.savez(stream, rows=fold.test, probabilities=probabilities)
-        beside.replace(file)
-    except OSError as error:
-        raise TrainingError(
-            f"cannot store the answers: {error}",
-            source=str(file),
-            next_step="Free space, then run the same command again: finished folds are kept",
-        ) from error
-
-
-def _load(file: Path, fold: Fold) -> npt.NDArray[np.float32]:
-    try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            rows, probabilities = archive["rows"], archive["probabilities"]
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        EOFError,
-        TypeError,
-        AttributeError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise TrainingError(
-            f"the answers of a fold cannot be read: {error}",
-            source=str(file),
-            next_step="Delete this file: the fold's answers are then made again",
-        ) from error
-    if not np.array_equal(rows, fold.test):
-        raise TrainingError(
-            "the answers of a fold are for other rows",
-            source=str(file),
-            next_step="Give --out a new folder: this one was made by another version",
-        )
-    return np.asarray(probabilities, np.float32)
+def _contents(everyone: Split) -> Iterator[Tensor]:
+    """Yield all inputs; where they are only gathered, what the model would read of them."""
+    if everyone.gather is None:
+        yield from everyone.inputs
+        return
+    for start in range(0, len(everyone.targets), EVALUATION_BATCH):
+        yield from everyone.batch(slice(start, start + EVALUATION_BATCH))
 
 
 def _answers(everyone: Split, fold: Fold, probabilities: npt.NDArray[np.float32]) -> Answers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -172,3 +172,51 @@ def _shown(interval: dict[str, float | None]) -> str:
     if value is None:
         return "-"
     return f"{value:.3f}" if low is None or high is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def over_repeats(repeats: Sequence[Mapping[str, float | None]]) -> dict[str, dict[str, Any]]:
+    """Return mean and spread of each figure over the repeats of a whole procedure.
+
+    Args:
+        repeats: figures by name, of each repeat; None where one cannot be told.
+
+    Returns:
+        Name to ``mean``, ``sd`` (over n - 1; None for a single repeat) and ``values``.
+    """
+    found = {}
+    for name in repeats[0]:
+        values = [repeat[name] for repeat in repeats]
+        known = [value for value in values if value is not None]
+        found[name] = {
+            "mean": float(np.mean(known)) if known else None,
+            "sd": float(np.std(known, ddof=1)) if len(known) > 1 else None,
+            "values": values,
+        }
+    return found
+
+
+def repeat_table(title: str, columns: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
+    """Return mean and spread over repeats, a column each for instance for two ways of counting.
+
+    Args:
+        title: above the table.
+        columns: heading to what ``over_repeats`` returned, the same figures in each.
+
+    Returns:
+        A table, a line a figure.
+    """
+    table = Table(title=title)
+    table.add_column("figure")
+    for heading in columns:
+        table.add_column(heading, justify="right")
+    for name in next(iter(columns.values())):
+        table.add_row(name, *(spread_text(figures[name]) for figures in columns.values()))
+    return table
+
+
+def spread_text(figure: Mapping[str, Any]) -> str:
+    """Return for instance ``0.862 ± 0.002``; a single repeat has no spread."""
+    mean, sd = figure["mean"], figure["sd"]
+    if mean is None:
+        return "-"
+    return f"{mean:.3f}" if sd is None else f"{mean:.3f} ± {sd:.3f}"

@@ -12,9 +12,10 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 
-from trainer.cross_validate import Answers, Prepare, cross_validate, passes_run
+from trainer.cross_validate import Answers, cross_validate, passes_run
 from trainer.experiment import Split
 from trainer.fold_figures import class_table, interval_table, person_figures, window_figures
+from trainer.fold_run import Prepare
 from trainer.folds import Fold, group_folds, shuffled_rows
 from trainer.recipe import Recipe
 

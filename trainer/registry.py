@@ -9,7 +9,10 @@ from trainer.experiment import Experiment
 
 EXPERIMENTS = {
     "emotion": {"face_crop": "trainer.experiments.emotion:EmotionExperiment"},
-    "sleep": {"epochs": "trainer.experiments.sleep:SleepExperiment"},
+    "sleep": {
+        "stream": "trainer.experiments.sleep_stream:SleepStreamExperiment",
+        "seq_sleep_net": "trainer.experiments.seq_sleep_net:SeqSleepNetExperiment",
+    },
     "frailty": {
         "gait_parameters": "trainer.experiments.frailty_register:FrailtyRegisterExperiment",
         "windows": "trainer.experiments.frailty_windows:FrailtyWindowsExperiment",
