@@ -15,6 +15,7 @@ from trainer.path_checks import make_folder, prove_writable, refuse_missing
 
 INTERRUPTED = 130
 SplitName = Literal["evaluation", "validation"]
+Coding = Literal["aasm", "rk", "dreams"]
 
 app = typer.Typer(
     name="trainer",
@@ -108,6 +109,10 @@ def cross_validate(
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="key=value over the recipe, repeatable.")
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(min=1, help="Folds trained at a time, a process each, where the method can."),
+    ] = 1,
 ) -> None:
     """Train and score on folds of people: the figures to believe where people are few.
 
@@ -124,7 +129,7 @@ def cross_validate(
     console = Console()
     loaded = load_recipe(recipe, tuple(changes or ()))
     try:
-        figures = loaded.experiment.cross_validate(loaded, data, make_folder(out), console)
+        figures = loaded.experiment.cross_validate(loaded, data, make_folder(out), console, workers)
     except KeyboardInterrupt:
         if loaded.experiment.fits_directly:
             said = "stopped; nothing was kept: give the same command again to start anew"
@@ -180,30 +185,66 @@ def evaluate(
         SplitName,
         typer.Option(help="evaluation: all that was not learnt from; validation: what chose it."),
     ] = "evaluation",
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder for PNG pictures, where the task has any.")
+    ] = None,
+    hypnogram: Annotated[
+        Path | None, typer.Option(help="The expert's stages, where --data is one EEG recording.")
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option(help="EEG channel of a recording; default: the best there is.")
+    ] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Unit of a recording's samples, where it does not say.")
+    ] = None,
+    rate_hz: Annotated[
+        float | None, typer.Option(help="Its samples a second, where it does not say.")
+    ] = None,
+    coding: Annotated[
+        Coding | None, typer.Option(help="What digits in a text hypnogram mean.")
+    ] = None,
 ) -> None:
     """Score a bundle as it is shipped, through ONNX Runtime.
 
     Example: `trainer evaluate exports/emotion --data ../shared/data --json out/emotion.json`
+
+    Sleep is streamed. It also takes a recording with its expert's stages, which goes through the
+    very code of the bedside, and folders of Sleep-EDF:
+    `trainer evaluate exports/sleep --data PSG.edf --hypnogram H.edf --json out/night.json
+    --pictures out/night`
     """
     from edge_app.inference.bundle import load_bundle
 
     console = Console()
     prove_writable(json_file)
     refuse_missing(data)
+    if hypnogram is not None:
+        refuse_missing(hypnogram)
+    if pictures is not None:
+        make_folder(pictures)
     with console.status(f"loading {bundle}") as status:
         loaded = load_bundle(bundle)
         from trainer import evaluate as scoring  # torch: slow, so after what can be refused at once
         from trainer.export import write_json
         from trainer.scores_table import scores_table
+        from trainer.sleep_evaluation.expert import SignalOptions
 
-        experiment = scoring.bundle_recipe(loaded).experiment
-        chosen = scoring.choose_split(experiment, data, split)
-        status.update(f"scoring {chosen.name}")
-        figures = scoring.evaluate(loaded, experiment, chosen, data)
+        figures = scoring.evaluate_data(
+            loaded,
+            data,
+            split=split,
+            hypnogram=hypnogram,
+            signal=SignalOptions(channel, unit, rate_hz, coding),
+            pictures=pictures,
+            tell=status.update,
+        )
     write_json(json_file, figures)
     console.print(scores_table(figures))
     for note in figures.get("notes", ()):
         console.print(note, highlight=False, soft_wrap=True)
+    if pictures is not None:
+        said = f"pictures: {pictures}" if figures.get("pictures") else "this task draws no pictures"
+        console.print(said, highlight=False, soft_wrap=True)
     console.print(f"all figures: {json_file}", highlight=False, soft_wrap=True)
 
 

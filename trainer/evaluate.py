@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +13,9 @@ import numpy.typing as npt
 from edge_app.errors import ConfigError
 from edge_app.inference.bundle import Bundle
 from trainer.experiment import Experiment, Split
+from trainer.path_checks import make_folder
 from trainer.recipe import Recipe, load_recipe
+from trainer.sleep_evaluation.expert import SignalOptions, is_recording
 
 SplitName = Literal["evaluation", "validation"]
 BUNDLE_RECIPE = "recipe.yaml"
@@ -60,18 +63,81 @@ def shipped_figures(bundle: Bundle) -> dict[str, Any]:
     return stored if isinstance(stored, dict) else {}
 
 
-def evaluate(bundle: Bundle, experiment: Experiment, split: Split, path: Path) -> dict[str, Any]:
-    """Score a bundle.
+def evaluate_data(
+    bundle: Bundle,
+    data: Path,
+    *,
+    split: SplitName = "evaluation",
+    hypnogram: Path | None = None,
+    signal: SignalOptions | None = None,
+    pictures: Path | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Score a bundle on what ``--data`` names.
+
+    Args:
+        bundle: what is shipped.
+        data: labelled data of the bundle's experiment; for a sleep bundle also an EEG recording, or
+            a folder of Sleep-EDF pairs: those are played as at the bedside.
+        split: which part of the experiment's data.
+        hypnogram: the expert's stages of a single recording.
+        signal: what the user says about recordings; None: as the files say.
+        pictures: folder for PNG files; None: none are drawn.
+        tell: told what is being done.
+
+    Returns:
+        As ``evaluate``, or as ``evaluate_recordings`` of ``trainer.sleep_evaluation``.
+
+    Raises:
+        ConfigError: options that do not fit the data.
+        DatasetError: data missing or damaged.
+        SourceError: a recording that cannot be read.
+    """
+    sleep = bundle.manifest.task == "sleep"
+    if hypnogram is not None or (sleep and split == "evaluation" and is_recording(data)):
+        from trainer.sleep_evaluation.pictures import write_pictures
+        from trainer.sleep_evaluation.recordings import evaluate_recordings
+
+        found, nights = evaluate_recordings(
+            bundle, shipped_figures(bundle), data, hypnogram, signal or SignalOptions(), tell
+        )
+        if pictures is not None:
+            drawn = write_pictures(pictures, found, nights, name=found["data"])
+            found["pictures"] = [path.name for path in drawn]
+        return found
+    if signal not in (None, SignalOptions()):
+        raise ConfigError(
+            "channel, unit, rate and coding are said of recordings only",
+            source=str(data),
+            got=signal,
+            next_step="Leave --channel, --unit, --rate-hz and --coding out",
+        )
+    experiment = bundle_recipe(bundle).experiment
+    chosen = choose_split(experiment, data, split)
+    tell(f"scoring {chosen.name}")
+    return evaluate(bundle, experiment, chosen, data, pictures=pictures)
+
+
+def evaluate(
+    bundle: Bundle,
+    experiment: Experiment,
+    split: Split,
+    path: Path,
+    *,
+    pictures: Path | None = None,
+) -> dict[str, Any]:
+    """Score a bundle on a split of its experiment.
 
     Args:
         bundle: what is shipped.
         experiment: the one that the bundle was made by.
         split: labelled data that was not learnt from.
         path: where ``split`` came from, for its subsets.
+        pictures: folder for the pictures of tasks that have any; None: none are drawn.
 
     Returns:
-        Plain JSON values: n, accuracy, macro_f1, kappa, ece, per_class, confusion; ``subsets``; and
-        what the experiment remarks.
+        Plain JSON values: n, accuracy, macro_f1, kappa, ece, per_class, confusion; ``subsets``;
+        what the experiment adds and remarks; ``pictures``, names of the files, where asked for.
 
     Raises:
         ConfigError: the data's classes are not the bundle's.
@@ -92,13 +158,13 @@ def evaluate(bundle: Bundle, experiment: Experiment, split: Split, path: Path) -
 
     probabilities = experiment.score(run, split)
     targets = split.targets.numpy()
-    return {
+    figures = {
         "task": experiment.task,
         "bundle": bundle.manifest.name,
         "data": split.name,
         "groups": len(np.unique(split.groups)),
         "trained_on_simulated_data": bundle.manifest.simulated,
-        **experiment.figures(targets, probabilities),
+        **experiment.split_figures(split, probabilities, path),
         **experiment.remarks(shipped_figures(bundle), split),
         "subsets": {
             name: experiment.figures(targets[mask], probabilities[mask])
@@ -109,3 +175,7 @@ def evaluate(bundle: Bundle, experiment: Experiment, split: Split, path: Path) -
             for name, scores in experiment.grouped_scores(split, probabilities).items()
         },
     }
+    if pictures is not None:
+        drawn = experiment.pictures(figures, split, probabilities, make_folder(pictures))
+        figures["pictures"] = [file.name for file in drawn]
+    return figures

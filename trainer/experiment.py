@@ -364,7 +364,7 @@ class Experiment(ABC):
         return {}
 
     def cross_validate(
-        self, recipe: Recipe, data_dir: Path, out: Path, console: Console
+        self, recipe: Recipe, data_dir: Path, out: Path, console: Console, workers: int = 1
     ) -> dict[str, Any]:
         """Train and score on folds of people; the figures to believe where people are few.
 
@@ -374,6 +374,7 @@ class Experiment(ABC):
             out: folder of the folds' runs; nothing is written outside. Finished folds in it are
                 not run again, except where ``fits_directly``: that stores no folds.
             console: where progress and tables are shown.
+            workers: folds trained at a time, a process each, where the method can.
 
         Returns:
             All figures as plain JSON values.
@@ -381,7 +382,7 @@ class Experiment(ABC):
         Raises:
             TrainingError: this experiment has no cross-validation.
         """
-        del data_dir, console
+        del data_dir, console, workers
         raise TrainingError(
             f"no cross-validation for {self.task} by this recipe",
             source=recipe.name,

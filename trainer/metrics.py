@@ -46,7 +46,7 @@ class Scores:
 
     def per_class(self, labels: tuple[str, ...]) -> dict[str, dict[str, float | int]]:
         """Return precision, recall, f1 and support by label."""
-        precision, recall, f1 = _per_class(self.confusion)
+        precision, recall, f1 = class_figures(self.confusion)
         return {
             label: {
                 "precision": float(precision[i]),
@@ -95,9 +95,7 @@ def score(targets: npt.NDArray[np.int64], probabilities: npt.NDArray[Any]) -> Sc
             "nothing to score: no example has a label",
             next_step="Give data with labels to evaluate on",
         )
-    answers = certainty.argmax(axis=1)
-    confusion = np.zeros((n_labels, n_labels), dtype=np.int64)
-    np.add.at(confusion, (truth, answers), 1)
+    confusion = confusion_matrix(truth, certainty.argmax(axis=1), n_labels)
     support = confusion.sum(axis=1)
     recall = np.diag(confusion)[support > 0] / support[support > 0]
     occurs = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
@@ -105,8 +103,8 @@ def score(targets: npt.NDArray[np.int64], probabilities: npt.NDArray[Any]) -> Sc
         n=int(truth.size),
         accuracy=float(np.trace(confusion) / truth.size),
         balanced_accuracy=float(recall.mean()),
-        macro_f1=float(_per_class(confusion)[2][occurs].mean()),
-        kappa=_kappa(confusion),
+        macro_f1=float(class_figures(confusion)[2][occurs].mean()),
+        kappa=cohen_kappa(confusion),
         ece=expected_calibration_error(truth, certainty),
         confusion=confusion,
     )
@@ -135,9 +133,18 @@ def expected_calibration_error(
     return float(np.abs(gaps).sum() / each.sum())
 
 
-def _per_class(
+def confusion_matrix(
+    truth: npt.NDArray[np.int64], answers: npt.NDArray[np.int64], n_labels: int
+) -> npt.NDArray[np.int64]:
+    """Return (n_labels, n_labels) counts, row = true class, column = answer."""
+    cells = np.bincount(truth * n_labels + answers, minlength=n_labels**2)
+    return cells.reshape(n_labels, n_labels).astype(np.int64)
+
+
+def class_figures(
     confusion: npt.NDArray[np.int64],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return precision, recall and F1 of each class, 0 where a class does not occur."""
     hits = np.diag(confusion).astype(np.float64)
     answered = confusion.sum(axis=0)
     true = confusion.sum(axis=1)
@@ -146,7 +153,11 @@ def _per_class(
     return precision, recall, 2 * hits / np.maximum(answered + true, 1)
 
 
-def _kappa(confusion: npt.NDArray[np.int64]) -> float:
+def cohen_kappa(confusion: npt.NDArray[np.int64]) -> float:
+    """Return agreement beyond chance; 0 where all is one class and chance explains everything.
+
+    Source: Cohen 1960, doi 10.1177/001316446002000104.
+    """
     total = confusion.sum()
     observed = np.trace(confusion) / total
     by_chance = float((confusion.sum(axis=0) * confusion.sum(axis=1)).sum()) / float(total) ** 2

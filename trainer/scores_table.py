@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.console import RenderableType
 from rich.table import Table
 
 from trainer.metrics import FEW, HEADINGS, HEADLINE
+from trainer.sleep_evaluation.tables import sleep_tables
 
 
-def scores_table(figures: dict[str, Any]) -> Table:
+def scores_table(figures: dict[str, Any]) -> RenderableType:
     """Return the headline figures of ``evaluate``, small groups and those without a class marked.
 
     Args:
         figures: as ``evaluate`` returned them.
 
     Returns:
-        The table, ready to be printed.
+        A table ready to be printed; of staged nights several, see ``sleep_tables``.
     """
+    if "delays" in figures:
+        return sleep_tables(figures)
     table = Table(title=f"{figures['bundle']} on {figures['data']}")
     table.add_column("examples", overflow="fold")
     table.add_column("n", justify="right", no_wrap=True)

@@ -176,7 +176,7 @@ class FrailtyWindowsExperiment(Experiment):
         )
 
     def cross_validate(
-        self, recipe: Recipe, data_dir: Path, out: Path, console: Console
+        self, recipe: Recipe, data_dir: Path, out: Path, console: Console, workers: int = 1
     ) -> dict[str, Any]:
         """Train and score on folds of people, and once on shuffled windows as a warning.
 
@@ -185,6 +185,7 @@ class FrailtyWindowsExperiment(Experiment):
             data_dir: the register, or the folder with register and recordings.
             out: folder of the folds' runs.
             console: where progress and tables are shown.
+            workers: folds trained at a time; one is.
 
         Returns:
             All figures as plain JSON values.
@@ -193,6 +194,7 @@ class FrailtyWindowsExperiment(Experiment):
             DatasetError: data missing or damaged, or too few people for the folds.
             TrainingError: ``out`` belongs to another recipe or other data.
         """
+        del workers
         people = self._people(data_dir)
         everyone = self._windows(data_dir, people, "all people")
         indoors = np.array([person.person for person in people if person.indoors])

@@ -1,0 +1,155 @@
+"""What ``sleep_figures`` found, as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+
+from trainer.sleep_evaluation.agreement import SHORT
+from trainer.sleep_evaluation.style import number
+
+SHOWN_NIGHTS = 40
+"""With more nights the table shows the worst ones; all are in the JSON."""
+WORST = 10
+_NAMES = dict(zip(SHORT, ("accuracy", "kappa", "macro-F1"), strict=True))
+
+
+def sleep_tables(figures: dict[str, Any]) -> Group:
+    """Return tables by delay, by stage and by night, with the human ceiling.
+
+    Args:
+        figures: of ``evaluate``, which hold those of ``sleep_figures``.
+
+    Returns:
+        Ready to be printed.
+    """
+    return Group(*_tables(figures))
+
+
+def _tables(figures: dict[str, Any]) -> Iterator[Table]:
+    yield _by_delay(figures)
+    if len(figures["delays"]) > 1 or figures["changes_per_hour"]["model"] is not None:
+        yield _in_time(figures)
+    yield _by_class(figures)
+    yield _by_night(figures)
+
+
+def _table(title: str, *heads: str) -> Table:
+    table = Table(title=title)
+    table.add_column(heads[0], overflow="fold", min_width=10)
+    for head in heads[1:]:
+        table.add_column(head, justify="right")
+    return table
+
+
+def _by_delay(figures: dict[str, Any]) -> Table:
+    title = f"{figures['bundle']} on {figures['data']}"
+    table = _table(title, "said", "n", "accuracy", "kappa", "macro-F1", "ECE", "no answer")
+    rows = {_when(row): row for row in figures["delays"].values()}
+    rows |= {f"{name.replace('_', ' ')}": row for name, row in figures["subsets"].items()}
+    for name, row in rows.items():
+        silent = _percent(row["abstained"]["share"]) if "abstained" in row else ""
+        heads = (number(row[key]) for key in (*SHORT, "ece"))
+        table.add_row(name, str(row["n"]), *heads, silent)
+    if figures["abstained"]["n"]:
+        wrong = figures["with_abstentions_wrong"]
+        heads = (number(wrong[key]) for key in SHORT)
+        table.add_row("at once, no answer = wrong", str(wrong["n"]), *heads)
+    captions = []
+    ends = figures["intervals"]
+    if ends["kappa"] is not None:
+        said = (f"{name} {_ends(ends[key])}" for key, name in _NAMES.items())
+        captions.append(f"At once, 95 % over {figures['subjects']} people: {', '.join(said)}.")
+    ceiling = figures["human_ceiling"]
+    if ceiling is not None:
+        human = ceiling["one_against_others"]
+        table.add_row("human scorer*", f"{human['n']:.0f}", *(number(human[key]) for key in SHORT))
+        pair = ceiling["pairwise_kappa"]["mean"]
+        captions.append(
+            f"* one of five against the majority of the others; two of them agree by kappa"
+            f" {pair:.3f}. {ceiling['population']}."
+        )
+    table.caption = " ".join(captions) or None
+    return table
+
+
+def _in_time(figures: dict[str, Any]) -> Table:
+    table = _table(
+        "in time", "said", "changes/h", "seen after", "90 %", "missed", "revised", "kappa gained"
+    )
+    for row in figures["delays"].values():
+        seen = row["time_to_detect"]
+        table.add_row(
+            _when(row),
+            _rate(row["changes_per_hour"]["model"]),
+            *("-" if seen[key] is None else f"{seen[key]:.0f} s" for key in ("median_s", "p90_s")),
+            _percent(seen["missed_share"]),
+            _percent(row["revision_rate"]) if row["delay_epochs"] else "",
+            _gain(row["gain"]),
+        )
+    expert = _rate(figures["changes_per_hour"]["expert"])
+    table.caption = (
+        f"Expert: {expert} changes/h. Seen after: from a true change to the first answer that names"
+        " the new stage, median and 90 % of those seen; missed: none before that stage was over."
+    )
+    return table
+
+
+def _by_class(figures: dict[str, Any]) -> Table:
+    table = _table(
+        "by stage, said at once", "stage", "n", "F1", "sens.", "spec.", "prec.",
+        "no answer", "human F1*",
+    )  # fmt: skip
+    ceiling = figures["human_ceiling"]
+    for stage, row in figures["per_class"].items():
+        table.add_row(
+            stage,
+            str(row["support"]),
+            *(number(row[name]) for name in ("f1", "sensitivity", "specificity", "precision")),
+            _percent(figures["abstained"]["per_class"][stage]),
+            "-" if ceiling is None else number(ceiling["one_against_others"]["f1"][stage]),
+        )
+    return table
+
+
+def _by_night(figures: dict[str, Any]) -> Table:
+    rows = figures["per_night"]
+    title = "by night, said at once"
+    if len(rows) > SHOWN_NIGHTS:
+        rows = sorted(rows, key=lambda row: -1.0 if row["kappa"] is None else row["kappa"])[:WORST]
+        title += f": the worst {len(rows)} of {len(figures['per_night'])} by kappa"
+    table = _table(title, "night", "n", "accuracy", "kappa", "macro-F1", "no answer")
+    for row in rows:
+        heads = (number(row[key]) for key in SHORT)
+        table.add_row(row["night"], str(row["n"]), *heads, str(row["abstained"]))
+    over = figures["nights"]
+    heads = (f"{number(over[key]['mean'])} ± {number(over[key]['sd'])}" for key in SHORT)
+    table.add_row("mean ± sd", "", *heads)
+    return table
+
+
+def _when(row: dict[str, Any]) -> str:
+    return "at once" if not row["delay_epochs"] else f"{row['delay_s']:g} s later"
+
+
+def _gain(gain: dict[str, Any] | None) -> str:
+    if gain is None or gain["kappa"]["value"] is None:
+        return ""
+    kappa = gain["kappa"]
+    ends = "" if kappa["low"] is None else f" [{kappa['low']:+.3f}, {kappa['high']:+.3f}]"
+    return f"{kappa['value']:+.3f}{ends}"
+
+
+def _ends(ends: list[float]) -> str:
+    return f"{ends[0]:.3f}-{ends[1]:.3f}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100.0 * share:.1f} %"
+
+
+def _rate(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
