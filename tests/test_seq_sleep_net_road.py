@@ -31,7 +31,6 @@ from trainer.datasets.raw_night import RawNight  # noqa: E402
 from trainer.datasets.sleep_stages import STAGES  # noqa: E402
 from trainer.evaluate import evaluate, evaluate_data  # noqa: E402
 from trainer.experiments.seq_sleep_net import SeqSleepNetExperiment  # noqa: E402
-from trainer.experiments.seq_sleep_net_bundle import CONDITIONING  # noqa: E402
 from trainer.experiments.seq_sleep_net_nights import (  # noqa: E402
     join_nights,
     streamed_sequences,
@@ -48,6 +47,7 @@ from trainer.experiments.seq_sleep_net_scoring import (  # noqa: E402
     merged,
 )
 from trainer.experiments.seq_sleep_net_study import material_of, table_1  # noqa: E402
+from trainer.experiments.sleep_conditioning import CONDITIONING  # noqa: E402
 from trainer.export import export  # noqa: E402
 from trainer.fit import fit  # noqa: E402
 from trainer.fold_figures import over_repeats, spread_text  # noqa: E402

@@ -122,7 +122,7 @@ def test_ctrl_c_in_folds_says_what_is_kept(
 @pytest.mark.parametrize(
     ("words", "exit_code", "named"),
     [
-        (("fit", "no_such_recipe", "--data", ".", "--out", "{tmp}/run"), 2, "sleep_gru"),
+        (("fit", "no_such_recipe", "--data", ".", "--out", "{tmp}/run"), 2, "sleep_stream"),
         (("fit", "{toy}", "--data", ".", "--out", "{tmp}/r", "--set", "fit.pases=2"), 2, "passes"),
         (
             (

@@ -18,7 +18,6 @@ from trainer.datasets.sleep_edf import load_sleep_edf
 from trainer.datasets.sleep_stages import STAGES
 from trainer.experiment import BundleParts, Experiment, ExperimentOptions, Graph, RunGraph, Split
 from trainer.experiments.seq_sleep_net_bundle import (
-    CONDITIONING,
     seq_sleep_net_bundle,
     simulated_epochs,
     simulated_features,
@@ -32,6 +31,7 @@ from trainer.experiments.seq_sleep_net_nights import (
 from trainer.experiments.seq_sleep_net_options import SeqSleepNetOptions
 from trainer.experiments.seq_sleep_net_scoring import answered_nights, decisions_of
 from trainer.experiments.seq_sleep_net_study import gamma_sweep, leave_one_out
+from trainer.experiments.sleep_conditioning import CONDITIONING
 from trainer.folds import select
 from trainer.losses import smooth_sequence_loss
 from trainer.metrics import IGNORE

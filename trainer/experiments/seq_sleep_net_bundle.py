@@ -5,24 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from edge_app.contracts import UNIT_UV, Float32Array
-from edge_app.inference.manifest import Data, EegConditioning, RollingSpec, StreamSpec, WindowSpec
+from edge_app.inference.manifest import Data, RollingSpec, StreamSpec, WindowSpec
 from trainer.datasets.sleep_stages import STAGES
 from trainer.experiment import BundleParts
+from trainer.experiments.sleep_conditioning import CONDITIONING, EPOCH_SAMPLES
 from trainer.models.seq_sleep_net import FEATURES, RATE_HZ
 
-EPOCH_SAMPLES = 3000
 GOLDEN_CASES = 4
-CONDITIONING = EegConditioning(
-    kind="eeg_epoch",
-    max_missing_fraction=0.2,
-    flat_below_uv=0.5,
-    clipped_above_fraction=0.05,
-    max_abs_uv=1000.0,
-    movement_uv=500.0,
-    max_movement_fraction=0.5,
-    max_mains_share=0.8,
-    estimate_every_s=5.0,
-)
 _LIMITS = (
     "Learnt from {people} people, the best pass and the temperature were chosen on {held} others,"
     " so figures on those are somewhat flattering. Sleep-EDF: healthy adults, asleep at home."

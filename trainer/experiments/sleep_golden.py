@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from trainer.experiments.sleep_windows import LENGTH
+from trainer.features.causal_levels import FLOOR
 from trainer.features.welch import FEATURES
-from trainer.models.sleep_gru import FLOOR, SleepGru
+from trainer.models.sleep_stream import SleepStream
 
 GOLDEN_CASES = 4
+CARRIED_EPOCHS = 30
 
 
 def simulated_epochs(n_samples: int, rate_hz: float) -> npt.NDArray[np.float32]:
@@ -25,16 +27,34 @@ def simulated_epochs(n_samples: int, rate_hz: float) -> npt.NDArray[np.float32]:
     return signal[:, None]
 
 
-def simulated_features(
-    model: SleepGru,
+def simulated_steps(
+    model: SleepStream,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return features like the training nights' and masks: full, warm-up, gaps, a single epoch."""
+    """Return epochs like the training nights' and the states that they meet.
+
+    Four cases: the first epoch of a recording; one after half an hour or so, some of it lost; the
+    same where only the moments are known; a spoilt epoch, nothing known.
+
+    Args:
+        model: gives the size of its state, and what usual powers are.
+
+    Returns:
+        ``features`` (4, 7) and ``state`` (4, S).
+    """
     generator = np.random.default_rng(21)
-    draws = generator.normal(size=(GOLDEN_CASES, LENGTH, len(FEATURES)))
-    mean, std = model.get_buffer("log_mean").numpy(), model.get_buffer("log_std").numpy()
-    mask = np.ones((GOLDEN_CASES, LENGTH), dtype=np.float32)
-    mask[1, :12] = 0.0
-    mask[2, [3, 4, 11, 18]] = 0.0
-    mask[3, :-1] = 0.0
-    powers = np.maximum(np.exp(mean + std * draws) - FLOOR, 0.0) * mask[:, :, None]
-    return powers.astype(np.float32), mask
+    mean, std = (model.levels.get_buffer(name).numpy() for name in ("log_mean", "log_std"))
+    draws = generator.normal(size=(GOLDEN_CASES + CARRIED_EPOCHS, len(FEATURES)))
+    powers = np.maximum(np.exp(mean + std * draws) - FLOOR, 0.0).astype(np.float32)
+    psd = [i for i, name in enumerate(FEATURES) if name.startswith("psd")]
+    features, past = powers[:GOLDEN_CASES], powers[GOLDEN_CASES:]
+    features[2, psd] = np.nan
+    features[3] = np.nan
+    past[::7] = np.nan
+    past[10:13, psd] = np.nan
+    states = np.zeros((GOLDEN_CASES, model.state_size), np.float32)
+    state = torch.zeros(1, model.state_size)
+    with torch.no_grad():
+        for epoch in torch.from_numpy(past):
+            _, state = model.step(epoch[None], state)
+    states[1:] = state.numpy()
+    return features, states

@@ -1,0 +1,1 @@
+"""Ways of staging the band-power nights, all measured on the same people left out."""
