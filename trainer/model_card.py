@@ -18,8 +18,8 @@ TITLES = {
 STATEFUL = (
     "`eeg` is microvolts. `features` are, in this order, the mean Welch densities of 0.5-4, 4-8,"
     " 8-13, 13-30 and 30-50 Hz in uV^2/Hz, the variance, and the variance of the first difference"
-    " in uV^2; NaN where one is not known, all NaN for an epoch that is missing or spoilt: time goes"
-    " on. One call an epoch: `state` is all zeros at the start of a recording, then the `next_state`"
+    " in uV^2; NaN where one is not known, all NaN for a missing or spoilt epoch: time goes"
+    " on. One call an epoch: `state` is zeros at the start of a recording, then the `next_state`"
     " of the call before. `logits` and `probabilities` are of the newest epoch, `revised` of those"
     " before it, the latest first. Normalisation is inside; nothing looks ahead."
 )
