@@ -238,7 +238,7 @@ def replay(
 def report(
     folder: Annotated[Path, typer.Argument(help="--out of a replay, or a live run's directory.")],
     lights_off: Annotated[
-        str | None, typer.Option(help="Sleep: 22:45, or seconds from the start.")
+        str | None, typer.Option(help="Sleep: 22:45 (the last one), or seconds from the start.")
     ] = None,
     lights_on: Annotated[str | None, typer.Option(help="Sleep: likewise.")] = None,
 ) -> None:

@@ -103,6 +103,8 @@ def show_replay(result: ReplayResult) -> None:
         f"{result.recorded_s:.1f} s of recording in {result.wall_s:.2f} s; "
         f"{met.windows} windows, {met.gaps} gaps, {met.missing_samples} samples missing"
     )
+    if not met.windows and result.stopped_by is None:
+        say("no answer: the recording ended before its first window was complete", "yellow")
     if result.sleep is not None:
         from edge_app.sleep_report import in_short
 

@@ -28,6 +28,7 @@ from edge_app.preprocess.gait.stride import Stride
 from edge_app.sinks.files import make_writable_dir, write_whole, writing_to
 from edge_app.sinks.jsonl import JsonlSink
 from edge_app.sinks.protocol import FanOut
+from edge_app.sleep_picture import PICTURE_FILE
 from edge_app.sleep_record import read_nights
 from edge_app.sleep_report import SleepReport, report_on
 from edge_app.sleep_summary import SUMMARY_FILE, write_report
@@ -220,11 +221,12 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
 
 
 def _write_sleep(out: Path) -> SleepReport | None:
-    """Write ``sleep.json`` from the finished predictions; an earlier replay's never stays."""
+    """Write ``sleep.json`` from the finished predictions; nothing of an earlier replay stays."""
+    for name in (SUMMARY_FILE, PICTURE_FILE):
+        with writing_to(out / name):
+            (out / name).unlink(missing_ok=True)
     nights = read_nights(out)
     if not nights:
-        with writing_to(out / SUMMARY_FILE):
-            (out / SUMMARY_FILE).unlink(missing_ok=True)
         return None
     report = report_on(nights[0])
     write_report(report, out)

@@ -16,7 +16,8 @@ def lights(night: Night, off: str | None, on: str | None) -> tuple[float | None,
     """Return lights off and lights on in seconds from the night's first epoch.
 
     A time of day is that of the recording's own clock in a replay, of this machine's time zone in a
-    live run. Lights off is the one nearest to the start, lights on the next one after it.
+    live run. Lights off is the last one before the end of the record, so that of days on end the
+    last night is meant, else the one nearest to the start; lights on is the next one after it.
 
     Args:
         night: what it is about.
@@ -45,18 +46,21 @@ def _seconds(night: Night, text: str, option: str, after_s: float | None) -> flo
             got=text,
             next_step="Give seconds from the start instead",
         )
-    zone = None if night.live else timezone.utc  # None: this machine's
-    start = datetime.fromtimestamp(night.start_unix_s, timezone.utc).astimezone(zone)
+    zone = None if night.live else timezone.utc  # None: this machine's, summer time and all
+    start = datetime.fromtimestamp(night.start_unix_s, zone).replace(tzinfo=None)
     hour, minute, second = (int(part or 0) for part in match.groups())
     moment = start.replace(hour=hour, minute=minute, second=second, microsecond=0)
     if after_s is None:
+        end = start + timedelta(seconds=len(night.epochs) * night.epoch_s)
         moment += _DAY * round((start - moment) / _DAY)
+        while moment + _DAY < end:
+            moment += _DAY
     else:
         earliest = start + timedelta(seconds=after_s)
         moment -= _DAY
         while moment <= earliest:
             moment += _DAY
-    return (moment - start).total_seconds()
+    return moment.replace(tzinfo=zone).timestamp() - night.start_unix_s
 
 
 def _plain_seconds(text: str, option: str) -> float:

@@ -65,7 +65,7 @@ def draw_night(report: SleepReport, folder: Path, name: str = PICTURE_FILE) -> P
 
 def _hypnogram(axes: Any, report: SleepReport, hours: Any) -> None:
     """Draw the raw stages, R apart as a thick red line, the smoothed ones faintly behind."""
-    raw = [None if a is None else a.stage for a in report.night.epochs]
+    raw = report.night.stages
     axes.stairs(
         _levels(report.smoothed), hours, baseline=None, color="0.75", linewidth=4, label="smoothed"
     )

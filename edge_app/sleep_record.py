@@ -8,6 +8,7 @@ the grid has a hole. The last line may be half written.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,8 +19,9 @@ from edge_app.sleep_statistics import STAGES
 
 PREDICTIONS = ("predictions.jsonl", "predictions.jsonl.part")
 """A replay under way writes the second one."""
-MAX_HOLE_S = 3600.0
-"""After a longer silence, another night begins."""
+MAX_HOLE_S = 3 * 3600.0
+"""After a longer silence another night begins; a shorter one is a hole in the same night."""
+_YEAR_S = 365 * 86_400.0
 NO_DATA = "no_data"
 
 
@@ -60,7 +62,7 @@ class Night:
     Attributes:
         stream: its name.
         model: name and hash of the model that spoke last.
-        simulated: whether the signal was simulated.
+        simulated: whether any of the signal was simulated.
         live: whether it was a live run, whose clock is Unix time; of a replay it is the
             recording's own.
         start_unix_s: of the first epoch.
@@ -79,18 +81,24 @@ class Night:
     answers: dict[int, EpochAnswer] = field(default_factory=dict)
     earlier: int = 0
     damaged: int = 0
-    _shift_s: float = 0.0
+    _clock_start_unix_s: float = 0.0
     _newest_s: float = 0.0
+    _length: int = 0
 
     @property
     def epochs(self) -> list[EpochAnswer | None]:
         """The grid from its first to its last epoch, None where nothing was said."""
-        return [self.answers.get(n) for n in range(max(self.answers, default=-1) + 1)]
+        return [self.answers.get(n) for n in range(self._length)]
+
+    @property
+    def stages(self) -> list[str | None]:
+        """Stages of ``epochs``, None: unknown."""
+        return [None if answer is None else answer.stage for answer in self.epochs]
 
     @property
     def dated(self) -> bool:
         """Whether the start is a time of day; a recording without a date begins in 1970."""
-        return self.start_unix_s > 86_400.0
+        return self.start_unix_s > _YEAR_S
 
     def take(self, row: dict[str, Any]) -> bool:
         """Take a statement about an epoch.
@@ -104,32 +112,33 @@ class Night:
         Raises:
             ValueError: it speaks of other stages.
         """
+        answer = _answer(row)
         time_s, start_s = float(row["time_s"]), float(row["window"]["start_s"])
-        if self.answers and time_s < self._newest_s - self.epoch_s:  # the clock began anew
-            self._shift_s = _unix_s(row) - (time_s - start_s) - self.start_unix_s - start_s
-        begin_s = start_s + self._shift_s
-        end_s = self.epoch_s * (max(self.answers, default=-1) + 1)
-        if begin_s - end_s > MAX_HOLE_S or begin_s < -0.5 * self.epoch_s:
+        if self.answers:
+            self._follow_clock(_clock_start_unix_s(row), time_s, answer.epochs_seen)
+        begin_s = start_s + self._clock_start_unix_s - self.start_unix_s
+        hole_s = begin_s - self._length * self.epoch_s
+        if hole_s > MAX_HOLE_S or begin_s < -0.5 * self.epoch_s:
             return False
-        self._newest_s = time_s
-        self.model, self.simulated = str(row["model"]), bool(row["simulated"])
-        probabilities = {name: float(p) for name, p in row["probabilities"].items()}
-        label, seen = row["label"], (row.get("evidence") or {}).get("epochs_seen")
-        if set(probabilities) not in (set(), set(STAGES)) or label not in (None, *STAGES):
-            raise ValueError(f"stages {sorted(probabilities)}, {label}")
-        number = round(begin_s / self.epoch_s)
+        number = math.floor(begin_s / self.epoch_s + 0.5)
         before = self.answers.get(number)
-        self.answers[number] = EpochAnswer(
-            stage=label,
-            probabilities=probabilities,
-            reason=row["abstained"],
-            quality=row["quality"],
-            final=bool(row["final"]),
-            first_stage=before.first_stage if before and row["revision"] else label,
-            delay_s=time_s - float(row["window"]["end_s"]) if row["final"] else None,
-            epochs_seen=None if seen is None else int(seen),
-        )
+        if before is not None and row["revision"]:
+            answer.first_stage = before.first_stage
+        self.answers[number] = answer
+        self._length = max(self._length, number + 1)
+        self._newest_s = time_s
+        self.model, self.simulated = str(row["model"]), self.simulated or bool(row["simulated"])
         return True
+
+    def _follow_clock(self, clock_start_unix_s: float, time_s: float, seen: int | None) -> None:
+        """Tell a stream clock that began anew from a wall clock that was set."""
+        moved_s = clock_start_unix_s - self._clock_start_unix_s
+        moved = abs(moved_s) > self.epoch_s
+        if time_s < self._newest_s - self.epoch_s or (moved and not seen):
+            self._clock_start_unix_s = clock_start_unix_s  # the machine was started again
+        elif moved:  # the model went on, so the stream did: only now is it known when it began
+            self._clock_start_unix_s = clock_start_unix_s
+            self.start_unix_s += moved_s
 
 
 def read_nights(folder: Path) -> list[Night]:
@@ -177,20 +186,39 @@ def _take(row: dict[str, Any], nights: dict[str, Night]) -> None:
     if night is not None and night.take(row):
         return
     start_s, end_s = float(row["window"]["start_s"]), float(row["window"]["end_s"])
+    clock_start_unix_s = _clock_start_unix_s(row)
     fresh = Night(
         stream=stream,
         model=str(row["model"]),
         simulated=bool(row["simulated"]),
         live=row["latency_s"] is not None,
-        start_unix_s=_unix_s(row) - (float(row["time_s"]) - start_s),
+        start_unix_s=clock_start_unix_s + start_s,
         epoch_s=end_s - start_s,
         earlier=0 if night is None else night.earlier + 1,
-        _shift_s=-start_s,
+        _clock_start_unix_s=clock_start_unix_s,
     )
     fresh.take(row)
     nights[stream] = fresh
 
 
-def _unix_s(row: dict[str, Any]) -> float:
+def _answer(row: dict[str, Any]) -> EpochAnswer:
+    probabilities = {name: float(p) for name, p in row["probabilities"].items()}
+    label, seen = row["label"], (row.get("evidence") or {}).get("epochs_seen")
+    if set(probabilities) not in (set(), set(STAGES)) or label not in (None, *STAGES):
+        raise ValueError(f"stages {sorted(probabilities)}, {label}")
+    return EpochAnswer(
+        stage=label,
+        probabilities=probabilities,
+        reason=row["abstained"],
+        quality=row["quality"],
+        final=bool(row["final"]),
+        first_stage=label,
+        delay_s=float(row["time_s"]) - float(row["window"]["end_s"]) if row["final"] else None,
+        epochs_seen=None if seen is None else int(seen),
+    )
+
+
+def _clock_start_unix_s(row: dict[str, Any]) -> float:
+    """Return the Unix time of the stream clock's 0, by the wall clock of this line."""
     moment = datetime.fromisoformat(str(row["time"]).removesuffix("Z"))
-    return moment.replace(tzinfo=timezone.utc).timestamp()
+    return moment.replace(tzinfo=timezone.utc).timestamp() - float(row["time_s"])

@@ -70,11 +70,11 @@ class SleepReport:
 
         The shares are of ``SURE_ABOVE``, raw answers.
         """
-        statistics, rows = self.statistics, []
+        statistics, coverage, rows = self.statistics, self.coverage(), []
         for stage in STAGES:
             percent = None if stage == "W" else (statistics.stage_percent or {}).get(stage)
-            sure = self.coverage()[stage]
-            shares = [_text(None if share is None else 100.0 * share) for share in sure.values()]
+            sure = coverage[stage].values()
+            shares = [_text(None if share is None else 100.0 * share) for share in sure]
             rows.append((stage, _text(statistics.stage_min[stage]), _text(percent), *shares))
         return rows
 
@@ -101,7 +101,7 @@ class SleepReport:
 
     def delays_s(self) -> tuple[float, float] | None:
         """Return median and largest time from an epoch's end to its final stage."""
-        delays_s = [a.delay_s for a in self._answered if a.delay_s is not None]
+        delays_s = [a.delay_s for a in self._answered if a.stage and a.delay_s is not None]
         return (median(delays_s), max(delays_s)) if delays_s else None
 
     def warming_up(self) -> int:
@@ -129,7 +129,7 @@ def report_on(night: Night, *, off: str | None = None, on: str | None = None) ->
         ConfigError: lights that cannot be used.
     """
     off_s, on_s = lights(night, off, on)
-    raw = [None if answer is None else answer.stage for answer in night.epochs]
+    raw = night.stages
     calm = without_flicker(raw)
 
     def statistics(stages: Sequence[str | None]) -> SleepStatistics:
@@ -143,12 +143,16 @@ def lines(report: SleepReport) -> list[str]:
     night, statistics = report.night, report.statistics
     said = []
     if statistics.tib_is_recording:
-        said.append("lights off or on not given: the recording's start or end stands for it")
+        said.append(
+            "lights off or on not given or not yet: the recording's start or end stands for it"
+        )
     if statistics.lower_bound:
         share = 100.0 * statistics.unknown_min / statistics.tib_min
         said.append(f"{share:.0f} % of the time is unknown: sleep times are lower bounds")
     if statistics.onset_uncertain and statistics.sol_min is not None:
         said.append("time before the first known sleep is unknown: sleep may have begun earlier")
+    if statistics.rem_uncertain:
+        said.append("time before the first known REM is unknown: REM may have begun earlier")
     for reason, n in report.reasons().items():
         said.append(f"unknown, {reason.replace('_', ' ')}: {n} epochs")
     rate, delays_s = report.revision_rate(), report.delays_s()
@@ -158,7 +162,8 @@ def lines(report: SleepReport) -> list[str]:
             f"{delays_s[0]:.0f} s, {delays_s[1]:.0f} s at most"
         )
     said.append(
-        f"smoothed: single epochs, but W, give way; {DELAY_EPOCHS * night.epoch_s:g} s later still"
+        f"smoothed: single epochs give way, but W does not, so it never shows less W; "
+        f"{DELAY_EPOCHS * night.epoch_s:g} s later still"
     )
     if warming := report.warming_up():
         said.append(f"warming up: {warming} epochs rest on less than ten minutes of history")
@@ -181,7 +186,9 @@ def in_short(report: SleepReport) -> str:
         return f"no sleep known; unknown {found.unknown_min:.1f} of {found.tib_min:.1f} min"
     bound = "at least " if found.lower_bound else ""
     rem = (
-        "no REM" if found.rem_latency_min is None else f"REM {found.rem_latency_min:.1f} min later"
+        "no REM known"
+        if found.rem_latency_min is None
+        else f"REM {found.rem_latency_min:.1f} min later"
     )
     return (
         f"asleep {bound}{found.tst_min:.1f} of {found.tib_min:.1f} min ({found.se_percent:.0f} %), "

@@ -2,7 +2,8 @@
 
 Definitions: AASM manual; names of their own where two definitions are in use. Unknown epochs count
 as nothing: not as W, not as the stage before. Latencies and spans that unknown time could have
-shortened or lengthened say so by ``onset_uncertain`` and ``lower_bound``.
+shortened or lengthened say so by ``onset_uncertain``, ``rem_uncertain`` and ``lower_bound``. Lights
+off and on count from the nearest border of an epoch, so that the parts add up to the time in bed.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class SleepStatistics:
 
     Args:
         tib_min: time in bed, lights off to lights on, so far.
-        tib_is_recording: True where lights off or on was not given, and the recording's start or
-            end stands for it.
+        tib_is_recording: True where lights off or on was not given, or lights on is later than the
+            last epoch: the recording's start or end stands for it.
         spt_min: sleep period, first to last sleep epoch inclusive.
         tst_min: total sleep time, N1 + N2 + N3 + R; a lower bound while epochs are unknown.
         se_percent: sleep efficiency, TST of TIB.
@@ -43,6 +44,7 @@ class SleepStatistics:
         unknown_min: of TIB, without a stage.
         lower_bound: more than 5 % of TIB is unknown: TST and stages are lower bounds.
         onset_uncertain: time before the first known sleep is unknown: sleep may have begun earlier.
+        rem_uncertain: time between it and the first known R is unknown: R may have begun earlier.
         transitions: changes of stage between known neighbours within the sleep period.
         transitions_per_hour_tst: the same an hour of TST.
         transitions_per_hour_spt: the same an hour of SPT.
@@ -65,6 +67,7 @@ class SleepStatistics:
     unknown_min: float
     lower_bound: bool
     onset_uncertain: bool
+    rem_uncertain: bool
     transitions: int
     transitions_per_hour_tst: float | None
     transitions_per_hour_spt: float | None
@@ -90,81 +93,76 @@ def sleep_statistics(
         Statistics, defined for every night: no epochs, no sleep, no REM, nothing known.
 
     Raises:
-        ConfigError: lights on is not after lights off, or a stage has another name.
+        ConfigError: lights off is after lights on or after the last epoch, or a stage has another
+            name.
     """
     odd = sorted({stage for stage in stages if stage is not None} - set(STAGES))
-    off_s = 0.0 if lights_off_s is None else lights_off_s
-    end_s = epoch_s * len(stages)
-    on_s = end_s if lights_on_s is None else lights_on_s
-    if odd or (on_s < off_s and not (lights_on_s is None and lights_off_s is None)):
+    if odd:
         raise ConfigError(
-            "no sleep statistics of this",
-            expected=f"stages {', '.join(STAGES)}, lights on after lights off",
-            got=odd or f"lights off at {off_s:g} s, on at {on_s:g} s of {end_s:g} s",
-            next_step="Correct the stages, or --lights-off and --lights-on",
+            "these are no sleep stages",
+            expected=", ".join(STAGES),
+            got=", ".join(odd),
+            next_step="Correct the stages",
         )
-    on_s = max(off_s, min(on_s, end_s))
-    first = max(0, math.ceil(off_s / epoch_s - 0.5))  # an epoch counts if its middle is in bed
-    last = max(first, math.ceil(on_s / epoch_s - 0.5))
-    in_bed = list(stages[first:last])
-    return _Night(
-        in_bed, epoch_s, off_s, on_s, epoch_s * first, lights_off_s is None or lights_on_s is None
-    ).statistics()
-
-
-@dataclass(frozen=True, slots=True)
-class _Night:
-    """Epochs in bed, and where they lie between lights off and on."""
-
-    stages: list[str | None]
-    epoch_s: float
-    off_s: float
-    on_s: float
-    first_s: float
-    is_recording: bool
-
-    def statistics(self) -> SleepStatistics:
-        asleep = [n for n, stage in enumerate(self.stages) if stage not in (None, WAKE)]
-        onset, end = (asleep[0], asleep[-1] + 1) if asleep else (len(self.stages), 0)
-        rem = self.stages.index(REM) if REM in self.stages else None
-        tib_min = (self.on_s - self.off_s) / 60.0
-        tst_min, spt_min = self._minutes(len(asleep)), self._minutes(max(0, end - onset))
-        unknown_min = tib_min - self._minutes(sum(stage is not None for stage in self.stages))
-        period = self.stages[onset:end]
-        transitions, _ = _changes(period)
-        changes, pairs = _changes(self.stages)
-        stage_min = {stage: self._minutes(self.stages.count(stage)) for stage in STAGES}
-        return SleepStatistics(
-            tib_min=tib_min,
-            tib_is_recording=self.is_recording,
-            spt_min=spt_min,
-            tst_min=tst_min,
-            se_percent=_ratio(100.0 * tst_min, tib_min),
-            sme_percent=_ratio(100.0 * tst_min, spt_min),
-            sol_min=self._latency_min(onset) if asleep else None,
-            waso_min=self._minutes(self.stages[onset:].count(WAKE)) if asleep else None,
-            waso_in_spt_min=self._minutes(period.count(WAKE)) if asleep else None,
-            rem_latency_min=None if rem is None else self._minutes(rem - onset),
-            rem_latency_lights_off_min=None if rem is None else self._latency_min(rem),
-            stage_min=stage_min,
-            stage_percent={stage: 100.0 * stage_min[stage] / tst_min for stage in STAGES[1:]}
-            if asleep
-            else None,
-            unknown_min=max(0.0, unknown_min),
-            lower_bound=unknown_min > MAX_UNKNOWN_SHARE * tib_min,
-            onset_uncertain=None in self.stages[:onset] or self.off_s < self.first_s - self.epoch_s,
-            transitions=transitions,
-            transitions_per_hour_tst=_ratio(60.0 * transitions, tst_min),
-            transitions_per_hour_spt=_ratio(60.0 * transitions, spt_min),
-            changes_per_hour=_ratio(60.0 * changes, self._minutes(pairs)),
+    end_s = epoch_s * len(stages)
+    off_s = 0.0 if lights_off_s is None else lights_off_s
+    on_s = end_s if lights_on_s is None else lights_on_s
+    if off_s > min(on_s, end_s):
+        raise ConfigError(
+            "lights off must come before lights on and before the end of the last epoch",
+            expected=f"lights off at {min(on_s, end_s):g} s or earlier",
+            got=f"lights off at {off_s:g} s, on at {on_s:g} s of {end_s:g} s",
+            next_step="Correct --lights-off or --lights-on; if the night has just begun, ask later",
         )
+    first = math.ceil(off_s / epoch_s - 0.5)  # an epoch counts if its middle is in bed
+    last = math.ceil(min(on_s, end_s) / epoch_s - 0.5)
+    before: list[str | None] = [None] * (min(last, 0) - first)  # in bed, not recorded yet
+    given = lights_off_s is not None and lights_on_s is not None and lights_on_s <= end_s
+    return _statistics(
+        [*before, *stages[max(0, first) : max(0, last)]], epoch_s, is_recording=not given
+    )
 
-    def _minutes(self, epochs: int) -> float:
-        return epochs * self.epoch_s / 60.0
 
-    def _latency_min(self, epoch: int) -> float:
-        """Return minutes from lights off to the start of an epoch."""
-        return max(0.0, self.first_s + epoch * self.epoch_s - self.off_s) / 60.0
+def _statistics(stages: list[str | None], epoch_s: float, *, is_recording: bool) -> SleepStatistics:
+    """Return the statistics of the epochs in bed."""
+
+    def minutes(epochs: int) -> float:
+        return epochs * epoch_s / 60.0
+
+    asleep = [n for n, stage in enumerate(stages) if stage not in (None, WAKE)]
+    onset, end = (asleep[0], asleep[-1] + 1) if asleep else (len(stages), 0)
+    rem = stages.index(REM) if REM in stages else None
+    period = stages[onset:end]
+    tib_min, spt_min, tst_min = minutes(len(stages)), minutes(len(period)), minutes(len(asleep))
+    unknown_min = minutes(stages.count(None))
+    transitions, _ = _changes(period)
+    changes, pairs = _changes(stages)
+    stage_min = {stage: minutes(stages.count(stage)) for stage in STAGES}
+    return SleepStatistics(
+        tib_min=tib_min,
+        tib_is_recording=is_recording,
+        spt_min=spt_min,
+        tst_min=tst_min,
+        se_percent=_ratio(100.0 * tst_min, tib_min),
+        sme_percent=_ratio(100.0 * tst_min, spt_min),
+        sol_min=minutes(onset) if asleep else None,
+        waso_min=minutes(stages[onset:].count(WAKE)) if asleep else None,
+        waso_in_spt_min=minutes(period.count(WAKE)) if asleep else None,
+        rem_latency_min=None if rem is None else minutes(rem - onset),
+        rem_latency_lights_off_min=None if rem is None else minutes(rem),
+        stage_min=stage_min,
+        stage_percent={stage: 100.0 * stage_min[stage] / tst_min for stage in STAGES[1:]}
+        if asleep
+        else None,
+        unknown_min=unknown_min,
+        lower_bound=unknown_min > MAX_UNKNOWN_SHARE * tib_min,
+        onset_uncertain=None in stages[:onset],
+        rem_uncertain=rem is not None and None in stages[onset:rem],
+        transitions=transitions,
+        transitions_per_hour_tst=_ratio(60.0 * transitions, tst_min),
+        transitions_per_hour_spt=_ratio(60.0 * transitions, spt_min),
+        changes_per_hour=_ratio(60.0 * changes, minutes(pairs)),
+    )
 
 
 def _changes(stages: Sequence[str | None]) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import edfio
 import numpy as np
 import pytest
 
+from edge_app.cli_show import show_replay
 from edge_app.errors import SourceError
 from edge_app.replay import ReplayRequest, ReplayResult, replay
 from edge_app.sleep_report import in_short, lines
@@ -121,13 +122,31 @@ def test_chunks_change_no_byte(tmp_path: Path, bundle: Path) -> None:
 
 
 def test_a_recording_shorter_than_an_epoch_leaves_no_older_statistics(
-    tmp_path: Path, bundle: Path
+    tmp_path: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_edf(tmp_path / "night.edf", [2, 2])
     assert run(path, bundle).sleep is not None
+    picture = tmp_path / "night" / "sleep.png"  # as `edge-app report` draws it
+    picture.touch()
     path.write_bytes(edf_bytes(EdfSpec(n_records=20)))
-    assert run(path, bundle).sleep is None
+    result = run(path, bundle)
+    assert result.sleep is None
     assert not (tmp_path / "night" / "sleep.json").exists()
+    assert not picture.exists()
+    capsys.readouterr()
+    show_replay(result)
+    assert "no answer: the recording ended before its first window was complete" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
+def test_another_replay_leaves_no_picture_of_the_one_before(tmp_path: Path, bundle: Path) -> None:
+    path = write_edf(tmp_path / "night.edf", [2, 2])
+    run(path, bundle)
+    picture = tmp_path / "night" / "sleep.png"
+    picture.touch()
+    run(path, bundle)
+    assert not picture.exists()
 
 
 def test_the_real_recording_is_staged_end_to_end(data_dir: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -117,6 +118,10 @@ def test_a_revised_epoch_counts_as_revised_and_the_last_word_holds(tmp_path: Pat
     assert found.revision_rate() == 0.25
 
 
+def test_the_delay_is_that_of_stages(tmp_path: Path) -> None:
+    assert report(tmp_path, "FFFF22").delays_s() == (60.0, 60.0)  # flat is final at once
+
+
 def test_a_half_written_last_line_and_damage_are_no_obstacle(tmp_path: Path) -> None:
     write(tmp_path, told("W222"))
     whole = (tmp_path / "predictions.jsonl").read_bytes()
@@ -159,6 +164,48 @@ def test_holes_and_restarts_keep_their_time(tmp_path: Path) -> None:
     assert report_on(night).statistics.unknown_min == 2.5
 
 
+def test_a_machine_started_again_the_next_evening_begins_another_night(tmp_path: Path) -> None:
+    # its clock had come less far the evening before: only the wall clock tells the two apart
+    write(tmp_path, told("WW", shift_s=60.0))
+    write(tmp_path, told("22", shift_s=600.0), origin_s=ELEVEN_PM + 86_400.0)
+    night = night_of(tmp_path)
+    assert (shown(night), night.earlier) == ("22", 1)
+    assert night.start_unix_s == ELEVEN_PM + 86_400.0 + 600.0
+
+
+def test_a_wall_clock_set_meanwhile_moves_the_night_and_cuts_nothing(tmp_path: Path) -> None:
+    said = told("WW22")
+    write(tmp_path, said[:4], origin_s=3600.0)  # a board without a clock battery
+    write(tmp_path, said[4:])
+    night = night_of(tmp_path)
+    assert (shown(night), night.earlier, night.start_unix_s) == ("WW22", 0, ELEVEN_PM)
+
+
+def test_a_grid_half_an_epoch_off_loses_no_epoch(tmp_path: Path) -> None:
+    write(tmp_path, told("WW22"))
+    write(tmp_path, told("333333", shift_s=4 * 30.0 + 15.0))
+    assert shown(night_of(tmp_path)) == "WW22 333333"
+
+
+def test_two_hours_without_an_electrode_are_one_night(tmp_path: Path) -> None:
+    write(tmp_path, told("W2"))
+    write(tmp_path, told("22", shift_s=2 * 3600.0))
+    night = night_of(tmp_path)
+    assert (len(night.epochs), night.earlier) == (242, 0)
+
+
+def test_a_damaged_line_leaves_no_trace(tmp_path: Path) -> None:
+    write(tmp_path, told("W2"))
+    path = tmp_path / "predictions.jsonl"
+    last = json.loads(path.read_text().splitlines()[-1])
+    for wrong in ({"time_s": 1e7}, {"time_s": float("nan")}, {"window": {"start_s": 3e3}}):
+        with path.open("a") as file:
+            file.write(json.dumps(last | wrong | {"label": "S4", "model": "other@1"}) + "\n")
+    night = night_of(tmp_path)
+    assert (shown(night), night.earlier, night.damaged) == ("W2", 0, 3)
+    assert night.model == "m@0"
+
+
 def test_another_evening_is_another_night(tmp_path: Path) -> None:
     write(tmp_path, told("WW"))
     write(tmp_path, told("22", shift_s=12 * 3600.0))
@@ -198,6 +245,39 @@ def test_lights_are_a_time_of_day_or_seconds(
     tmp_path: Path, off: str | None, on: str | None, seconds: tuple[float | None, float | None]
 ) -> None:
     assert lights(night_of(write(tmp_path, told("W"))), off, on) == seconds
+
+
+def test_of_a_record_of_days_the_lights_choose_the_last_night(tmp_path: Path) -> None:
+    days = [moved(answer("W", 0), 3600.0 * hour) for hour in range(0, 63, 2)]  # until 13:00
+    night = night_of(write(tmp_path, days))
+    assert night.earlier == 0
+    assert lights(night, "22:00", "07:00") == (47 * 3600.0, 56 * 3600.0)
+    # put on in the morning, hours before the night that is meant
+    (tmp_path / "morning").mkdir()
+    write(tmp_path / "morning", days[:12], origin_s=ELEVEN_PM + 11 * 3600.0)
+    assert lights(night_of(tmp_path / "morning"), "21:30", None) == (11.5 * 3600.0, None)
+
+
+def test_one_simulated_epoch_makes_the_night_simulated(tmp_path: Path) -> None:
+    first, *rest = told("W222")
+    night = night_of(write(tmp_path, [dataclasses.replace(first, simulated=True), *rest]))
+    assert any(line.startswith("SIMULATED") for line in lines(report_on(night)))
+
+
+def test_lights_on_keep_to_the_clock_on_the_wall_when_it_is_put_forward(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:  # 2026-03-29, 2 h becomes 3 h: from 23:00 to 07:00 are seven hours
+        start_s = datetime.fromisoformat("2026-03-28T22:00:00+00:00").timestamp()
+        night = Night("eeg", "m@0", simulated=False, live=True, start_unix_s=start_s, epoch_s=30.0)
+        assert lights(night, "23:00", "07:00") == (0.0, 7 * 3600.0)
+        night.live = False  # a recording's own clock is not put forward
+        assert lights(night, "22:00", "06:00") == (0.0, 8 * 3600.0)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize("text", ["25:00", "soon", "nan", "1e9", "22h"])

@@ -48,12 +48,31 @@ def test_lights_decide_what_counts() -> None:
     assert (found.tib_min, found.tib_is_recording) == (10.0, False)
     assert (found.sol_min, found.tst_min, found.waso_min, found.waso_in_spt_min) == (1, 8, 1, 0)
     assert found.rem_latency_min is None
-    # lights off 20 s into an epoch: its middle is not in bed; SOL counts from lights off itself
+    # lights off 20 s into an epoch: its middle is not in bed, the next one is the first
     odd = sleep_statistics(stages, lights_off_s=80.0)
-    assert odd.sol_min == pytest.approx(40 / 60)
+    assert (odd.sol_min, odd.tib_min) == (0.5, 10.5)
     assert odd.stage_min["W"] == 0.5 + 1.0
-    # not yet morning: lights on in the future is the night so far
-    assert sleep_statistics(stages, lights_off_s=0.0, lights_on_s=9e9).tib_min == 12.0
+    # not yet morning: lights on in the future is the night so far, and it says so
+    so_far = sleep_statistics(stages, lights_off_s=0.0, lights_on_s=9e9)
+    assert (so_far.tib_min, so_far.tib_is_recording) == (12.0, True)
+
+
+def test_a_night_that_ended_before_the_recording_began_is_unknown() -> None:
+    found = sleep_statistics(night("22"), lights_off_s=-120.0, lights_on_s=-60.0)
+    assert (found.tib_min, found.unknown_min, found.tst_min) == (1.0, 1.0, 0.0)
+
+
+@pytest.mark.parametrize(("off_s", "on_s"), [(10.0, 3620.0), (10.0, 20.0), (14.9, 44.9)])
+def test_nobody_sleeps_longer_than_in_bed(off_s: float, on_s: float) -> None:
+    found = sleep_statistics(["N2"] * 200, lights_off_s=off_s, lights_on_s=on_s)
+    assert found.se_percent == 100.0
+    assert found.tst_min == found.tib_min
+
+
+def test_unknown_time_before_the_first_rem_is_told() -> None:
+    assert sleep_statistics(night("W2??2R")).rem_uncertain
+    assert not sleep_statistics(night("?W22R?")).rem_uncertain
+    assert not sleep_statistics(night("W2??2")).rem_uncertain  # no REM: nothing to be unsure of
 
 
 def test_a_recording_that_begins_after_lights_off_is_unknown_until_then() -> None:
@@ -95,8 +114,10 @@ def test_without_rem_its_latency_is_unknown_not_zero() -> None:
 def test_wrong_names_and_times_are_refused() -> None:
     with pytest.raises(ConfigError, match="REM"):
         sleep_statistics(["W", "REM"])
-    with pytest.raises(ConfigError, match="lights off at 60 s"):
+    with pytest.raises(ConfigError, match=r"lights off at 60 s.*--lights-off"):
         sleep_statistics(["W"] * 9, lights_off_s=60.0, lights_on_s=30.0)
+    with pytest.raises(ConfigError, match=r"270 s or earlier.*ask later"):
+        sleep_statistics(["W"] * 9, lights_off_s=271.0)
 
 
 @given(
@@ -115,9 +136,13 @@ def test_every_prefix_of_every_night_adds_up(
     assert found.tst_min <= found.spt_min <= found.tib_min
     if found.waso_min is not None:
         assert found.waso_in_spt_min <= found.waso_min <= found.stage_min["W"]
-    cut = sleep_statistics(stages, lights_off_s=lights_off_s, lights_on_s=lights_off_s + in_bed_s)
-    assert cut.tst_min <= found.tst_min
-    assert min(cut.unknown_min, cut.tib_min) >= 0
+    off_s = min(lights_off_s, 30.0 * len(stages))
+    cut = sleep_statistics(stages, lights_off_s=off_s, lights_on_s=off_s + in_bed_s)
+    assert cut.tst_min <= min(found.tst_min, cut.tib_min)
+    assert cut.tib_min == pytest.approx(sum(cut.stage_min.values()) + cut.unknown_min)
+    assert cut.tib_min == pytest.approx(
+        max(0.0, min(in_bed_s, 30.0 * len(stages) - off_s)) / 60.0, abs=0.5
+    )
 
 
 def real_nights(data_dir: Path) -> list[list[str | None]]:

@@ -288,20 +288,57 @@ def test_a_gap_of_ten_minutes_invents_nothing(tmp_path: Path) -> None:
     assert all(p.label is None and not p.probabilities for p in inside)
 
 
-def test_a_stream_opened_anew_starts_from_nothing(tmp_path: Path) -> None:
-    bundle = bundle_of(tmp_path, "sleep_stateful")
+def reopened(
+    bundle: Bundle, levels: list[float], info: StreamInfo, start_s: float
+) -> list[Prediction]:
+    """What is said of a minute and, from ``start_s`` on, of some epochs after a reopening."""
     task = SleepTask(bundle, EEG)
 
-    def epochs(info: StreamInfo, start_s: float) -> list[Prediction]:
+    def epochs(info: StreamInfo, start_s: float, levels: list[float]) -> list[Prediction]:
         windower = build_windower(fit_stream(bundle.manifest, info), info)
-        chunk = Chunk(start_s + np.arange(2 * N) / 100.0, night([2, 1]))
+        chunk = Chunk(start_s + np.arange(len(levels) * N) / 100.0, night(levels))
         return [p for window in windower.push(chunk) for p in task.push(window)]
 
-    first = epochs(EEG, 0.0)
-    task.adopt(EEG)
-    second = epochs(EEG, 100.0)
-    assert [p.probabilities for p in second] == [p.probabilities for p in first]
-    assert [p.revision for p in second] == [p.revision for p in first]
+    epochs(EEG, 0.0, [2, 1])
+    task.finish()
+    task.adopt(info)
+    return epochs(info, start_s, levels)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("away_s", "lost"), [(0.0, 0), (7.0, 0), (40.0, 1), (300.0, 10)])
+def test_a_stream_that_was_away_for_minutes_goes_on_as_after_lost_epochs(
+    tmp_path: Path, kind: str, away_s: float, lost: int
+) -> None:
+    bundle = bundle_of(tmp_path, kind)
+    after = reopened(bundle, [1, 3], EEG, 60.0 + away_s)
+    whole = stream(bundle, night([2, 1, *[None] * lost, 1, 3]))
+    expected = [p for p in whole if p.start_s >= 30 * (2 + lost)]
+    assert [p.probabilities for p in after] == [p.probabilities for p in expected]
+    assert [p.evidence for p in after] == [p.evidence for p in expected]
+    assert all(p.start_s >= 60.0 for p in after)  # what was final before stays as it is
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("changes", "start_s"),
+    [
+        ({}, 60.0 + 330.0),
+        ({}, 10.0),
+        ({"device": "another"}, 60.0),
+        ({"channels": ("O1",)}, 60.0),
+        ({"simulated": True}, 60.0),
+    ],
+    ids=["away too long", "time ran backwards", "device", "channel", "simulated"],
+)
+def test_another_stream_starts_from_nothing(
+    tmp_path: Path, kind: str, changes: dict, start_s: float
+) -> None:
+    bundle = bundle_of(tmp_path, kind)
+    after = reopened(bundle, [1, 3], dataclasses.replace(EEG, **changes), start_s)
+    fresh = stream(bundle, night([1, 3]))
+    assert [p.probabilities for p in after] == [p.probabilities for p in fresh]
+    assert [p.evidence for p in after] == [p.evidence for p in fresh]
 
 
 def test_a_rate_that_does_not_divide_gives_epochs_only_and_says_so_once(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edge_app.contracts import AbstainReason, Float32Array, Float64Array
 from edge_app.inference.manifest import EegConditioning
-from edge_app.preprocess.mains import HUM_SHARE, find_mains, without_mains
+from edge_app.preprocess.mains import find_mains, without_mains
 from edge_app.preprocess.resample import fill_missing, resample_window
 
 SECONDS = 30
@@ -81,9 +81,9 @@ def condition_epoch(
         return EegEpoch(None, quality, AbstainReason.ARTEFACT)
     if _share(movement) > limits.max_movement_fraction:
         return EegEpoch(None, quality, AbstainReason.MOVEMENT)
-    if mains.share >= HUM_SHARE:
-        clean = without_mains(signal, rate_hz, mains) + centre
-        whole = clean.astype(np.float32)[:, None]
+    clean = without_mains(signal, rate_hz, mains)
+    if clean is not signal:
+        whole = (clean + centre).astype(np.float32)[:, None]
     if artefact.any():
         whole = whole.copy()
         whole[np.repeat(artefact, seconds.counts)] = np.nan

@@ -47,7 +47,10 @@ class Task(Protocol):
         """Forget the past signal: the next window does not follow the last one."""
 
     def adopt(self, info: StreamInfo) -> None:
-        """Go on with the stream opened anew, maybe by another device; forgets the past signal."""
+        """Go on with the stream opened anew, maybe by another device.
+
+        What is kept of the past has to hold for the person, not for the device.
+        """
 
 
 @dataclass(frozen=True, slots=True)

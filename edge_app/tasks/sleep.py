@@ -33,7 +33,7 @@ from edge_app.inference.bundle import Bundle
 from edge_app.inference.manifest import EegConditioning
 from edge_app.preprocess.eeg import EegEpoch, condition_epoch
 from edge_app.tasks.protocol import conditioning_of, fit_stream, labelled, spoilt_by
-from edge_app.tasks.sleep_sequence import build_sequence
+from edge_app.tasks.sleep_sequence import MAX_MISSING, build_sequence
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +75,8 @@ class SleepTask:
         self._epochs: deque[_Epoch] = deque(maxlen=self._sequence.lookahead + 1)
         self._newest_s = 0.0
         self._told = False
+        self._info = info
+        self._left_s: float | None = None
         self.adopt(info)
 
     def push(self, window: Window) -> list[Prediction]:
@@ -101,6 +103,8 @@ class SleepTask:
             if features is not None:
                 epoch.probabilities = self._sequence.glance(features)
             return [self._prediction(epoch, passing=True)]
+        self._bridge(window)
+        epoch.epochs_seen = self._sequence.epochs_seen
         self._epochs.append(epoch)
         for open_epoch, answer in zip(
             reversed(self._epochs), self._sequence.push(features), strict=False
@@ -116,12 +120,26 @@ class SleepTask:
 
     def forget(self) -> None:
         """Forget all epochs."""
+        self._left_s = None
         self._epochs.clear()
         self._sequence.forget()
 
     def adopt(self, info: StreamInfo) -> None:
-        """Go on with the EEG opened anew."""
-        self._info = info
+        """Go on with the EEG opened anew.
+
+        The same channel of the same device is the same sleeper: what is known of the night is kept
+        if the next epoch follows within five minutes; the epochs in between are not known.
+        """
+        before, self._info = self._info, info
+        if (info.device, info.channels, info.simulated) != (
+            before.device,
+            before.channels,
+            before.simulated,
+        ):
+            self.forget()
+        elif self._epochs:
+            self._left_s = self._epochs[-1].end_s
+            self._epochs.clear()
         self._every = fit_stream(self._bundle.manifest, info).every
         every_s = self._conditioning.estimate_every_s
         if every_s is not None and self._every == 1 and not self._told:
@@ -133,7 +151,18 @@ class SleepTask:
                 every_s,
                 info.rate_hz,
             )
-        self.forget()
+
+    def _bridge(self, window: Window) -> None:
+        """Tell the model of the epochs that were lost while the stream was away."""
+        if self._left_s is None:
+            return
+        lost = round((window.start_s - self._left_s) / (window.end_s - window.start_s))
+        self._left_s = None
+        if not 0 <= lost <= MAX_MISSING:
+            self._sequence.forget()
+            return
+        for _ in range(lost):
+            self._sequence.push(None)
 
     def _condition(self, window: Window) -> EegEpoch:
         usable = window.usable_fraction
