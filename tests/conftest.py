@@ -10,6 +10,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, and all that hear each other's LSL streams in one."""
+    for item in items:
+        lsl = item.get_closest_marker("lsl") is not None
+        item.add_marker(pytest.mark.xdist_group("lsl" if lsl else item.nodeid.split("::")[0]))
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder of real recordings; the test skips where it is absent."""
