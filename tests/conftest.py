@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, and all that hear each other's LSL streams in one."""
+    """Keep a file's tests in one process, and all that hear each other's LSL streams in one."""
     for item in items:
         lsl = item.get_closest_marker("lsl") is not None
         item.add_marker(pytest.mark.xdist_group("lsl" if lsl else item.nodeid.split("::")[0]))
@@ -24,3 +24,9 @@ def data_dir() -> Path:
     if not path.is_dir():
         pytest.skip(f"no data folder at {path}: set BEDSIDE_DATA to run this test")
     return path
+
+
+@pytest.fixture
+def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the learning curve's picture away, which takes longer than a made run itself."""
+    monkeypatch.setattr("trainer.run_dir.draw_png", lambda *_: None)

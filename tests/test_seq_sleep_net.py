@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.signal import resample_poly
@@ -11,13 +9,9 @@ from scipy.signal import resample_poly
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
-import onnxruntime  # noqa: E402
 
-from trainer.calibrate import Calibrated  # noqa: E402
-from trainer.experiment import Graph  # noqa: E402
 from trainer.experiments.seq_sleep_net_bundle import (  # noqa: E402
     simulated_epochs,
-    simulated_features,
 )
 from trainer.features.stft import LogStft  # noqa: E402
 from trainer.losses import (  # noqa: E402
@@ -35,7 +29,6 @@ from trainer.models.seq_sleep_net import (  # noqa: E402
     bin_statistics,
     triangles,
 )
-from trainer.onnx_graph import export_graph, one_case, run_torch  # noqa: E402
 
 KINDS = ("recurrent_batch", "layer")
 N = np.arange(3000)
@@ -244,7 +237,7 @@ def test_kept_statistics_follow_those_of_the_batches_and_only_in_training():
         assert changed[1:].all()  # at the first step h is zero
     trained, run = lstm.train()(x), lstm.eval()(x)
     assert (trained - run).abs().max() > 0.01
-    for _ in range(500):
+    for _ in range(300):
         lstm.train()(x)
     torch.testing.assert_close(lstm.train()(x), lstm.eval()(x), atol=0.02, rtol=0)
 
@@ -385,31 +378,3 @@ def test_it_learns_one_small_batch_by_heart(kind):
     eeg, rows, targets = simulated_batch()
     with torch.no_grad():  # by the batch's own statistics: four sequences are few to keep any of
         assert torch.equal(net(eeg, rows).argmax(dim=2), targets)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_both_graphs_answer_as_torch_does(kind, tmp_path: Path):
-    net = trained_a_little(kind)
-    features, mask = simulated_features(4)
-    graphs = (
-        Graph("encoder", net.encoder, {"eeg": simulated_epochs()}, ("features",)),
-        Graph(
-            "sequence",
-            Calibrated(net.sequence, 1.3),
-            {"features": features, "mask": mask},
-            ("logits", "probabilities"),
-        ),
-    )
-    for graph in graphs:
-        spec = export_graph(graph, tmp_path)
-        assert spec.opset == 17
-        path = tmp_path / spec.file
-        assert path.stat().st_size < 3_000_000
-        session = onnxruntime.InferenceSession(str(path))
-        for case in range(4):
-            fed = {name: array[case : case + 1] for name, array in graph.inputs.items()}
-            answers = session.run(list(graph.outputs), fed)
-            for answer, wanted in zip(
-                answers, run_torch(graph.module, one_case(graph, case)), strict=True
-            ):
-                np.testing.assert_allclose(answer, wanted, atol=1e-4)

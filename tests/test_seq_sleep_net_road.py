@@ -7,7 +7,8 @@ import io
 import json
 import os
 import pickle
-from concurrent.futures import ThreadPoolExecutor
+import shutil
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("without_curves")]
 
 from rich.console import Console  # noqa: E402
 
@@ -26,11 +27,16 @@ from edge_app.tasks.protocol import build_windower, fit_stream  # noqa: E402
 from edge_app.tasks.sleep import SleepTask  # noqa: E402
 from tests.sleep_edf_files import write_night  # noqa: E402
 from trainer import fold_workers, provenance  # noqa: E402
+from trainer.calibrate import Calibrated  # noqa: E402
 from trainer.cross_validate import run_folds  # noqa: E402
 from trainer.datasets.raw_night import RawNight  # noqa: E402
 from trainer.datasets.sleep_stages import STAGES  # noqa: E402
 from trainer.evaluate import evaluate, evaluate_data  # noqa: E402
 from trainer.experiments.seq_sleep_net import SeqSleepNetExperiment  # noqa: E402
+from trainer.experiments.seq_sleep_net_bundle import (  # noqa: E402
+    simulated_epochs,
+    simulated_features,
+)
 from trainer.experiments.seq_sleep_net_nights import (  # noqa: E402
     join_nights,
     streamed_sequences,
@@ -233,16 +239,27 @@ def test_some_sequences_begin_late_and_lose_epochs_with_their_targets():
 # EDF files to a bundle ---------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=["recurrent_batch", "layer"])
-def bundle(request, nights_dir, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def exported(kind: str, nights_dir: Path, folder: Path) -> Bundle:
     """Fitted for four steps on SIMULATED nights and exported."""
-    folder = tmp_path_factory.mktemp(request.param)
-    tiny = recipe(normalisation=request.param)
+    tiny = recipe(normalisation=kind)
     run = RunDir(folder / "run")
     train, validation = tiny.experiment.load(nights_dir)
     run.create(tiny.to_yaml(), provenance.collect(tiny.name), resume=False)
     fit(tiny, train, validation, run, QUIET)
     return export(run, nights_dir, folder / "simulated_seq_sleep_net")
+
+
+@pytest.fixture(scope="module")
+def layer_bundle(nights_dir, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The quick one, for what is the same with both."""
+    return exported("layer", nights_dir, tmp_path_factory.mktemp("layer"))
+
+
+@pytest.fixture(scope="module", params=["recurrent_batch", "layer"])
+def bundle(request, nights_dir, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    if request.param == "layer":
+        return request.getfixturevalue("layer_bundle")
+    return exported(request.param, nights_dir, tmp_path_factory.mktemp(request.param))
 
 
 def run_graph(bundle: Bundle, counts: dict[str, int] | None = None):
@@ -272,7 +289,34 @@ def test_the_bundle_says_what_it_is(bundle):
     assert manifest.training.data[0].people == 2
 
 
-def test_evaluation_scores_people_who_were_not_learnt_from(bundle, nights_dir):
+def test_both_graphs_answer_as_torch_does(bundle):
+    experiment = load_recipe(bundle.path / "recipe.yaml").experiment
+    net = experiment.build_model().eval()
+    net.load_state_dict(RunDir(bundle.path.parent / "run").load_best().weights)
+    features, mask = simulated_features(LENGTH)
+    modules = {
+        "encoder": (net.encoder, {"eeg": simulated_epochs()}),
+        "sequence": (
+            Calibrated(net.sequence, bundle.manifest.calibration.temperature),
+            {"features": features, "mask": mask},
+        ),
+    }
+    for spec in bundle.manifest.graphs:
+        module, inputs = modules[spec.role]
+        assert spec.opset == 17
+        assert (bundle.path / spec.file).stat().st_size < 3_000_000
+        for case in range(4):
+            fed = {name: array[case : case + 1] for name, array in inputs.items()}
+            answers = bundle.runners[spec.role].run(fed)
+            with torch.no_grad():
+                wanted = module(*(torch.from_numpy(array) for array in fed.values()))
+            wanted = wanted if isinstance(wanted, tuple) else (wanted,)
+            for output, expected in zip(spec.outputs, wanted, strict=True):
+                np.testing.assert_allclose(answers[output.name], expected.numpy(), atol=1e-4)
+
+
+def test_evaluation_scores_people_who_were_not_learnt_from(layer_bundle, nights_dir):
+    bundle = layer_bundle
     experiment = load_recipe(bundle.path / "recipe.yaml").experiment
     split = experiment.load_evaluation(nights_dir)
     assert set(split.groups) == {"02"}
@@ -285,7 +329,8 @@ def test_evaluation_scores_people_who_were_not_learnt_from(bundle, nights_dir):
     assert figures["single_decisions"]["n"] == decided - LENGTH
 
 
-def test_files_played_as_at_the_bedside_are_scored_with_a_warning(bundle, nights_dir):
+def test_files_played_as_at_the_bedside_are_scored_with_a_warning(layer_bundle, nights_dir):
+    bundle = layer_bundle
     stored = json.loads((bundle.path / "metrics.json").read_bytes())
     assert stored["learnt_subjects"] == ["00", "01"]
     assert stored["n"] == len(LETTERS) - 1
@@ -353,6 +398,22 @@ def test_each_epoch_is_encoded_once(bundle):
     naive = int((split.inputs[0] >= 0).sum())  # an encoder run for each epoch of each sequence
     assert counts == {"encoder": 60, "sequence": 60}
     assert naive == 60 * LENGTH - (3 + 2 + 1)
+
+
+def test_a_night_that_is_spoilt_whole_gets_no_answer(layer_bundle):
+    split = streamed_sequences(
+        join_nights([random_night(5, 1, spoilt=tuple(range(5)))]), LENGTH, "simulated night"
+    )
+    answered = answered_nights(split, decisions_of(run_graph(layer_bundle), split))
+    assert not answered[0][0].answered.any()
+
+
+def test_a_night_under_two_names_is_refused(nights_dir, tmp_path):
+    shutil.copytree(nights_dir, tmp_path / "nights")
+    for file in (tmp_path / "nights").glob("SC401*"):
+        shutil.copy(file, file.with_name(file.name.replace("SC401", "SC409")))
+    with pytest.raises(DatasetError, match="identical epoch"):
+        SeqSleepNetExperiment(options(subjects=(*PEOPLE, "09"))).everyone(tmp_path / "nights")
 
 
 def test_the_bedside_sees_what_evaluation_reads(nights_dir):
@@ -443,13 +504,18 @@ def test_processes_and_a_cut_run_give_the_figures_of_one_whole_run(nights_dir, t
         np.testing.assert_array_equal(whole, resumed)
 
 
-def test_a_process_that_dies_is_told_and_its_fold_goes_on_next_time(nights_dir, tmp_path):
+def test_a_process_that_dies_is_told_and_its_fold_goes_on_next_time(
+    nights_dir, tmp_path, monkeypatch
+):
+    """Killed as it starts, before it has read anything, as by the system for want of memory."""
     tiny = recipe(passes=1)
     made = material_of(tiny, nights_dir)
     folds = leave_one_group_out(made.everyone.groups, choose=1, repeats=1, seed=1)[:2]
-    dying = partial(os._exit, 9)  # as when the system kills it for want of memory
-    with pytest.raises(TrainingError, match=r"a process died: 2 fold.*repeat_1_00"):
-        run_in_processes(dying, folds, tmp_path, QUIET, workers=1)
+    dying = partial(ProcessPoolExecutor, initializer=os._exit, initargs=(9,))
+    with monkeypatch.context() as patched:
+        patched.setattr(fold_workers, "ProcessPoolExecutor", dying)
+        with pytest.raises(TrainingError, match=r"a process died: 2 fold.*repeat_1_00"):
+            run_in_processes(failing, folds, tmp_path, QUIET, workers=1)
     run_folds(made, folds, tmp_path, QUIET)
     assert all(load_answers(fold, tmp_path).shape[1:] == (LENGTH, 5) for fold in folds)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from trainer.metrics import IGNORE  # noqa: E402
 from trainer.recipe import FitOptions, Recipe  # noqa: E402
 from trainer.run_dir import RunDir  # noqa: E402
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("without_curves")]
 SMALL = {
     "kinds": ({"members": 2, "reach": 3, "layers": 1},),
     "lift": 8,
@@ -296,6 +297,41 @@ def test_the_layout_without_band_powers_is_staged_too(road, tmp_path):
     assert 0 < figures["n"] <= 40
     assert any("band powers are not known" in note for note in figures["notes"])
     assert figures["changes_per_hour"]["model"] is None
+
+
+def test_epochs_of_which_nothing_is_known_get_no_answer(road, tmp_path):
+    """As at the bedside; a night's end too, where the expert went on scoring."""
+    bundle, _ = road
+    night = made_night("12", 40, 12)
+    night.features[[7, 8, 38, 39]] = np.nan
+    figures = evaluate_data(bundle, write_archive(tmp_path / "gaps.npz", [night]))
+    assert figures["n"] == 36
+    assert figures["abstained"]["n"] == 4
+    assert figures["delays"]["2"]["abstained"]["n"] == 4
+
+
+def test_an_archive_of_ones_own_is_not_called_the_published_one(road):
+    bundle, _ = road
+    (data,) = bundle.manifest.training.data
+    assert (data.name.partition(":")[0], data.people) == ("own nights", 3)
+    assert "healthy" not in bundle.manifest.limits
+
+
+def test_a_night_under_two_names_is_refused(tmp_path):
+    first = made_night("01", 20, 1)
+    copied = replace(first, name="SC4091E0", subject="09")
+    archive = write_archive(tmp_path / "nights.npz", [first, made_night("02", 20, 2), copied])
+    with pytest.raises(DatasetError, match="identical epoch"):
+        made_recipe().experiment.everyone(archive)
+
+
+def test_trees_say_which_stage_nobody_shows(tmp_path):
+    nights = [made_night(who, 40, int(who)) for who in ("01", "02")]
+    lacking = [replace(n, stages=np.where(n.stages == 3, 2, n.stages)) for n in nights]
+    recipe = made_recipe(trees={"rounds": 2, "min_leaf": 1})
+    archive = write_archive(tmp_path / "nights.npz", lacking)
+    with pytest.raises(DatasetError, match=r"stage N3.*trees.rounds=0"):
+        recipe.experiment.fit_directly(recipe, archive, tmp_path / "run", QUIET)
 
 
 def test_a_run_goes_on_where_it_was_cut(tmp_path, monkeypatch):

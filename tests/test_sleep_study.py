@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +19,20 @@ from trainer.experiments.sleep_stream_options import SleepStreamOptions  # noqa:
 from trainer.features.causal_levels import CausalLevels  # noqa: E402
 from trainer.fold_run import load_answers  # noqa: E402
 from trainer.recipe import FitOptions, Recipe  # noqa: E402
+from trainer.sleep_evaluation.comparison import signed_interval  # noqa: E402
 from trainer.sleep_study import comparison  # noqa: E402
 from trainer.sleep_study.people_left_out import folds_of  # noqa: E402
 from trainer.sleep_study.plain_gru import PlainGru  # noqa: E402
 from trainer.sleep_study.trees import LAGS, READ, TRAILING_EPOCHS, past_context, trees_left_out  # noqa: E402
-from trainer.sleep_study.ways import gains, way_figures, ways_by_delay  # noqa: E402
+from trainer.sleep_study.ways import (  # noqa: E402
+    gains,
+    gains_table,
+    people_table,
+    way_figures,
+    ways_by_delay,
+)
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("without_curves")]
 QUIET = Console(quiet=True)
 
 
@@ -53,8 +62,12 @@ def made_recipe(**study: object) -> Recipe:
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
+    """The nights with two epochs that nobody scored, and two at an end that were lost."""
+    first, second, third = NIGHTS
+    stages, features = first.stages.copy(), second.features.copy()
+    stages[3:5], features[-2:] = -1, np.nan
     arrays = {}
-    for night in NIGHTS:
+    for night in (replace(first, stages=stages), replace(second, features=features), third):
         arrays[f"{night.name}_x"] = np.concatenate((night.features, night.features), axis=1)
         arrays[f"{night.name}_y"] = night.stages.astype(np.int8)
     np.savez(tmp_path / "nights.npz", **arrays)
@@ -123,6 +136,26 @@ def test_answers_are_sorted_by_delay_and_scored():
     assert gains(ways[0], ways[1])["kappa"]["low"] > 0.5
 
 
+def test_a_person_whom_nobody_scored_has_no_figure():
+    nights = [replace(NIGHTS[0], stages=np.full(90, -1)), *NIGHTS[1:]]
+    split = padded_nights(nights, 0, "three")
+    said = np.log(np.full((*split.targets.shape, 5), 0.2, np.float32))
+    way = ways_by_delay("made", split, (said,))[0]
+    figures = way_figures(way, resamples=20)
+    assert figures["kappa_of_people"]["01"] is None
+    assert json.loads(json.dumps(figures, allow_nan=False))["pooled"]["kappa"]["mean"] == 0.0
+    console = Console(width=200, record=True, quiet=True)
+    console.print(people_table({"made": figures}))
+    console.print(gains_table({"same": gains(way, way)}))
+
+
+def test_an_end_of_exactly_zero_is_an_end():
+    same = {"value": 0.0, "low": 0.0, "high": 0.0, "p": None}
+    assert signed_interval(same) == "+0.000 [+0.000, +0.000]"
+    assert signed_interval({**same, "low": None, "high": None}) == "+0.000"
+    assert signed_interval({**same, "value": None}) == ""
+
+
 def test_a_small_comparison_from_end_to_end(archive, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("trainer.sleep_study.trees.ITERATIONS", 2)
     console = Console(width=200)
@@ -136,7 +169,7 @@ def test_a_small_comparison_from_end_to_end(archive, tmp_path, capsys, monkeypat
         comparison.AHEAD,
     ]
     for way in figures["ways"].values():
-        assert sum(repeat["n"] for repeat in way["per_repeat"]) == 240
+        assert sum(repeat["n"] for repeat in way["per_repeat"]) == 240 - 2 - 2
     assert len(figures["differences"]) == 5
     text = capsys.readouterr().out
     assert "plain causal GRU" in text

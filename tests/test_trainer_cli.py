@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -99,22 +100,31 @@ def test_ctrl_c_says_how_to_go_on(trainer: Command, toy: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("in_one_go", "said"), [(False, "finished folds are kept"), (True, "nothing was kept")]
+    ("left", "said"), [("fold_1", "finished folds are kept"), (None, "nothing was kept")]
 )
 def test_ctrl_c_in_folds_says_what_is_kept(
     trainer: Command,
     toy: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    in_one_go: bool,
+    left: str | None,
     said: str,
 ) -> None:
     def stopped(*_: object) -> None:
+        if left is not None:
+            (tmp_path / "cv" / left).mkdir(parents=True)
+            (tmp_path / "cv" / left / "answers.npz").touch()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ToyExperiment, "cross_validate", stopped)
-    monkeypatch.setattr(ToyExperiment, "fits_directly", in_one_go)
-    code, out, _ = trainer("cross-validate", toy, "--data", tmp_path, "--out", tmp_path / "cv")
+    monkeypatch.setattr(ToyExperiment, "fit_directly", stopped)
+    words = (toy, "--data", tmp_path, "--out", tmp_path / "cv")
+    code, out, _ = trainer("cross-validate", *words)
+    assert code == 130
+    assert said in out
+    shutil.rmtree(tmp_path / "cv")
+    monkeypatch.setattr(ToyExperiment, "fits_directly", True)
+    code, out, _ = trainer("fit", *words)
     assert code == 130
     assert said in out
 

@@ -76,7 +76,7 @@ def fit(
         try:
             fitted = loaded.experiment.fit_directly(loaded, data, out, console)
         except KeyboardInterrupt:
-            console.print("stopped; nothing was stored: give the command again to start anew")
+            console.print(_stopped(out), highlight=False, soft_wrap=True)
             raise typer.Exit(INTERRUPTED) from None
         run.create(loaded.to_yaml(), provenance.collect(loaded.name), resume=resume)
         write_direct(out, fitted)
@@ -118,8 +118,7 @@ def cross_validate(
 
     Nothing that is scored was learnt from, nor did it choose anything. Of models trained by passes
     every finished fold is kept: a run that was stopped goes on when the command is given again.
-    Models fitted in one go, such as frailty_register, start anew: nothing is kept before the end.
-    Figures: OUT/cross_validation.json.
+    frailty_register, fitted in one go, starts anew. Figures: OUT/cross_validation.json.
 
     Example: `trainer cross-validate frailty_register --data ../shared/data --out runs/register_cv`
     """
@@ -131,11 +130,7 @@ def cross_validate(
     try:
         figures = loaded.experiment.cross_validate(loaded, data, make_folder(out), console, workers)
     except KeyboardInterrupt:
-        if loaded.experiment.fits_directly:
-            said = "stopped; nothing was kept: give the same command again to start anew"
-        else:
-            said = f"stopped; finished folds are kept in {out}: give the same command to go on"
-        console.print(said, highlight=False, soft_wrap=True)
+        console.print(_stopped(out), highlight=False, soft_wrap=True)
         raise typer.Exit(INTERRUPTED) from None
     write_json(out / "cross_validation.json", figures)
     console.print(f"all figures: {out / 'cross_validation.json'}", highlight=False, soft_wrap=True)
@@ -296,6 +291,13 @@ def prepare_sleep(data: DataDir) -> None:
 
     if not describe_nights(data, Console()):
         raise typer.Exit(DatasetError.exit_code)
+
+
+def _stopped(out: Path) -> str:
+    """Return what to say after Ctrl-C between folds."""
+    if any(out.rglob("answers.npz")) or any(out.rglob("last.pt")):
+        return f"stopped; finished folds are kept in {out}: give the same command to go on"
+    return "stopped; nothing was kept: give the same command again to start anew"
 
 
 def export_command(run: Path, name: str, data: Path) -> str:

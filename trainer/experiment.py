@@ -372,7 +372,7 @@ class Experiment(ABC):
             recipe: the recipe that this experiment belongs to.
             data_dir: the data, as ``--data`` names it.
             out: folder of the folds' runs; nothing is written outside. Finished folds in it are
-                not run again, except where ``fits_directly``: that stores no folds.
+                not run again.
             console: where progress and tables are shown.
             workers: folds trained at a time, a process each, where the method can.
 

@@ -85,7 +85,7 @@ def run_fold(material: Material, fold: Fold, out: Path, console: Console) -> str
     if choose is not None:
         temperature = fit_temperature(predict_logits(model, choose, recipe.fit), choose.targets)
     logits = predict_logits(model, test, recipe.fit)
-    _save(run.path / ANSWERS, fold, torch.softmax(logits / temperature, dim=-1).numpy())
+    store_answers(fold, out, torch.softmax(logits / temperature, dim=-1).numpy())
     best = best_row(rows, recipe.fit.select_by).index + 1
     return f"{fold.name}: best pass {best} of {len(rows)}"
 
@@ -130,9 +130,21 @@ def load_answers(fold: Fold, out: Path) -> npt.NDArray[np.float32]:
     return np.asarray(probabilities, np.float32)
 
 
-def _save(file: Path, fold: Fold, probabilities: npt.NDArray[np.float32]) -> None:
+def store_answers(fold: Fold, out: Path, probabilities: npt.NDArray[np.float32]) -> None:
+    """Store what a fold answered, whole or not at all.
+
+    Args:
+        fold: which one.
+        out: folder of all folds' runs.
+        probabilities: of its tested rows: their shape plus a class axis.
+
+    Raises:
+        TrainingError: the folder cannot be written.
+    """
+    file = out / fold.name / ANSWERS
     beside = file.with_name(f".{file.name}.part")
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("wb") as stream:
             np.savez(stream, rows=fold.test, probabilities=probabilities)
         beside.replace(file)

@@ -14,7 +14,9 @@ import numpy.typing as npt
 
 from edge_app.errors import DatasetError
 from edge_app.simulation.sleep_night import N_VALUES, REACH_EPOCHS, recent_stages, surroundings
-from trainer.datasets.sleepedf_bandpower import STAGES, Night, load_nights
+from trainer.datasets.feature_night import FeatureNight
+from trainer.datasets.sleep_stages import STAGES
+from trainer.datasets.sleepedf_bandpower import load_nights
 
 Floats = npt.NDArray[np.float64]
 STAGE_OF_LETTER = {"W": 0, "1": 1, "2": 2, "3": 3, "4": 3, "R": 4}
@@ -84,7 +86,9 @@ def transition_counts(data_dir: Path) -> npt.NDArray[np.int64]:
     return counts
 
 
-def _expected_powers(nights: tuple[Night, ...]) -> tuple[Floats, Floats, Floats, list[Floats]]:
+def _expected_powers(
+    nights: tuple[FeatureNight, ...],
+) -> tuple[Floats, Floats, Floats, list[Floats]]:
     """Fit stage, surroundings and night by ridge regression.
 
     Gives level (5, 6), bend (5, 20, 6), offsets (nights, 6), and each night's (n, 6) residual.
@@ -114,7 +118,7 @@ def _expected_powers(nights: tuple[Night, ...]) -> tuple[Floats, Floats, Floats,
 
 
 def _slow_part(
-    nights: tuple[Night, ...], left: list[Floats], factor: Floats
+    nights: tuple[FeatureNight, ...], left: list[Floats], factor: Floats
 ) -> tuple[Floats, float]:
     """Fit share * persistence^lag to the whitened residual's covariance with itself later.
 

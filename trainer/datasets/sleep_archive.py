@@ -40,7 +40,8 @@ def read_archive(path: Path) -> Iterator[ArchivedNight]:
         raise refuse_archive(path, "holds no night", "keys SC4ssnE0_x and _y", sorted(arrays)[:4])
     for name, subject in found:
         x, y = arrays[f"{name}_x"], arrays.get(f"{name}_y")
-        if y is None or y.ndim != 1 or x.ndim != 2 or len(x) != len(y) or x.dtype.kind not in "fiu":
+        fits = y is not None and x.ndim == 2 and y.shape == x.shape[:1] != (0,)
+        if y is None or not fits or x.dtype.kind not in "fiu":
             got = f"x {x.shape}, y {None if y is None else y.shape}"
             raise refuse_archive(path, f"{name} has another shape", "x (n, columns), y (n,)", got)
         if not np.isin(y, (UNSCORED, *range(len(STAGES)))).all():

@@ -1,8 +1,8 @@
-"""No person, and no identical epoch, on both sides of a split of nights.
+"""No epoch under two people: what a split by people cannot see.
 
-People are told apart by ``subject``, which is the same in both archives and the raw files. Copies
-of a night under another person's name are found by their epochs: two people's EEG never agrees in
-all samples of 30 s, nor in all features of them.
+``splits.refuse_leak`` keeps a person to one side; people are told apart by ``subject``, the same in
+both archives and the raw files. A copy of a night under another person's name is found by its
+epochs: two people's EEG never agrees in all samples of 30 s, nor in all features of them.
 """
 
 from __future__ import annotations
@@ -18,30 +18,9 @@ from trainer.datasets.feature_night import FeatureNight
 from trainer.datasets.raw_night import RawNight
 from trainer.datasets.sleep_features import STD, ArchiveNight
 from trainer.features.welch import FEATURES
-from trainer.splits import refuse_shared
 
 AnyNight = FeatureNight | RawNight | ArchiveNight
 _DIGEST_BYTES = 16
-
-
-def refuse_shared_nights(
-    train: Sequence[AnyNight],
-    test: Sequence[AnyNight],
-    names: tuple[str, str] = ("training nights", "test nights"),
-) -> None:
-    """Refuse a split that has the same person, or the same epoch, on both sides.
-
-    Args:
-        train: nights that are learnt from, of any archive.
-        test: nights that are not.
-        names: what to call the sides.
-
-    Raises:
-        DatasetError: a person or an epoch stands on both sides; names them.
-    """
-    sides = [np.array([night.subject for night in side], np.str_) for side in (train, test)]
-    refuse_shared(sides[0], sides[1], names)
-    refuse_identical_epochs([*train, *test])
 
 
 def refuse_identical_epochs(nights: Sequence[AnyNight]) -> None:

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from trainer.datasets.feature_night import FeatureNight
 from trainer.datasets.sleep_archive import read_archive, refuse_archive
 from trainer.datasets.sleep_features import N_COLUMNS, moments_of
-from trainer.datasets.sleep_stages import STAGES as STAGES
 from trainer.features.welch import FEATURES
 
 FILE = Path("sleep") / "sleepedf_bandpower.npz"
@@ -24,7 +23,6 @@ SUBJECTS = ("00", "01", "02", "04", "05", "06", "08", "09")
 """The eight people of the published archive."""
 CHANNELS = ("Fpz-Cz", "Pz-Oz")
 Channel = Literal["Fpz-Cz", "Pz-Oz", "both"]
-Night = FeatureNight
 
 
 def load_nights(path: Path, *, channel: Channel = "Fpz-Cz") -> tuple[FeatureNight, ...]:

@@ -15,6 +15,7 @@ from edge_app.errors import DatasetError
 from trainer import metrics
 from trainer.calibrate import Calibrated
 from trainer.datasets.sleep_edf import load_sleep_edf
+from trainer.datasets.sleep_leaks import refuse_identical_epochs
 from trainer.datasets.sleep_stages import STAGES
 from trainer.experiment import BundleParts, Experiment, ExperimentOptions, Graph, RunGraph, Split
 from trainer.experiments.seq_sleep_net_bundle import (
@@ -94,6 +95,7 @@ class SeqSleepNetExperiment(Experiment):
         nights = load_sleep_edf(
             data_dir, channel=self.options.channel, subjects=self.options.subjects
         )
+        refuse_identical_epochs(nights)
         self._simulated = any(night.simulated for night in nights)
         made = "SIMULATED nights" if self._simulated else "Sleep-EDF nights"
         name = f"{len(nights)} {made}, {self.options.channel}"

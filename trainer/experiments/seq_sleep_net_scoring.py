@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from trainer.experiment import RunGraph, Split
 from trainer.experiments.seq_sleep_net_nights import Nights, Rows, Span, epochs_of, nights_of
+from trainer.models.seq_sleep_net import FEATURES
 from trainer.sleep_evaluation.night_answers import NightAnswers
 
 FLOOR = 1e-9
@@ -33,7 +34,7 @@ def decisions_of(run: RunGraph, split: Split) -> npt.NDArray[np.float32]:
         for batch in epochs_of(split)
         for epoch in batch
     ]
-    features = np.concatenate([*encoded, np.zeros_like(encoded[0])])  # the last: no epoch
+    features = np.concatenate([*encoded, np.zeros((1, FEATURES), np.float32)])  # last: no epoch
     different = np.unique(rows[rows >= 0])
     places = np.where(rows >= 0, np.searchsorted(different, rows), len(different))
     mask = (rows >= 0).astype(np.float32)

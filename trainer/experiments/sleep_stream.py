@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from edge_app.errors import DatasetError, TrainingError
 from trainer import provenance
 from trainer.calibrate import fit_temperature
+from trainer.datasets.sleep_leaks import refuse_identical_epochs
 from trainer.datasets.sleep_stages import STAGES
 from trainer.datasets.sleepedf_bandpower import SUBJECTS, load_nights
 from trainer.experiment import (
@@ -41,7 +42,8 @@ from trainer.experiments.sleep_stream_nights import (
     without,
 )
 from trainer.experiments.sleep_stream_options import SleepStreamOptions
-from trainer.experiments.sleep_stream_trees import grow_on_nights
+from trainer.experiments.sleep_stream_scoring import only_of_known, stream_nights
+from trainer.experiments.sleep_stream_trees import bare_trees, grow_on_nights
 from trainer.features.causal_levels import CausalLevels
 from trainer.features.welch import WelchFeatures
 from trainer.fit import fit
@@ -49,7 +51,6 @@ from trainer.losses import smooth_sequence_loss
 from trainer.metrics import IGNORE
 from trainer.models.sleep_stream import Kind, SleepStep, SleepStream
 from trainer.models.sleep_trees import SleepTrees
-from trainer.models.stage_trees import StageTrees
 from trainer.recipe import Recipe
 from trainer.run_dir import RunDir
 from trainer.sleep_evaluation.ceiling import ceiling_beside
@@ -113,10 +114,12 @@ class SleepStreamExperiment(Experiment):
             Padded nights, see ``padded_nights``.
 
         Raises:
-            DatasetError: data missing or damaged, or too few people to leave one out.
+            DatasetError: data missing or damaged, too few people to leave one out, or one under two
+                names.
         """
         channel = self.options.channel
         nights = load_nights(data_dir, channel=channel)
+        refuse_identical_epochs(nights)
         self._people = tuple(sorted({night.subject for night in nights}))
         if not all(night.contiguous for night in nights) or len(self._people) < 2:
             raise DatasetError(
@@ -143,8 +146,8 @@ class SleepStreamExperiment(Experiment):
         """
         nights = load_nights(path, channel=self.options.channel)
         self._contiguous = all(night.contiguous for night in nights)
-        people = {night.subject for night in nights}
-        name = f"{len(nights)} nights of {len(people)} people, streamed"
+        self._people = tuple(sorted({night.subject for night in nights}))
+        name = f"{len(nights)} nights of {len(self._people)} people, streamed"
         return padded_nights(nights, self.options.lookahead, name)
 
     def prepare(self, learn: Split) -> Split:
@@ -170,7 +173,7 @@ class SleepStreamExperiment(Experiment):
                 input_dropout=options.input_dropout,
                 dropout=options.dropout,
                 two_sided=options.network == "two_sided",
-                trees=self._bare_trees(),
+                trees=bare_trees(options.trees),
                 trees_weight=options.trees.weight,
             )
         if self._learn is not None:
@@ -178,19 +181,6 @@ class SleepStreamExperiment(Experiment):
             if isinstance(model, SleepStream) and model.trees is not None:
                 self._grow(model.trees, model.levels, self._learn)
         return model
-
-    def _bare_trees(self) -> SleepTrees | None:
-        options = self.options.trees
-        if options.rounds == 0:
-            return None
-        return SleepTrees(
-            StageTrees(
-                len(STAGES),
-                rounds=options.rounds,
-                leaves=options.leaves,
-                max_depth=options.max_depth,
-            )
-        )
 
     def _grow(self, trees: SleepTrees, levels: CausalLevels, learn: Split) -> None:
         """Grow the trees, or take those that were grown on the same nights before."""
@@ -261,7 +251,8 @@ class SleepStreamExperiment(Experiment):
 
     def parts(self) -> BundleParts:
         """Return what goes into the manifest."""
-        return bundle_parts(self.options.lookahead, self.options.channel, self._people or SUBJECTS)
+        people = self._people or SUBJECTS
+        return bundle_parts(self.options.lookahead, self.options.channel, people)
 
     def fit_directly(
         self, recipe: Recipe, data_dir: Path, out: Path, console: Console
@@ -361,19 +352,10 @@ class SleepStreamExperiment(Experiment):
             (n_nights, longest, 1 + D, 5): what is said of epoch t - k once t has come; zeros behind
             a night's end.
         """
-        features = split.inputs[0].numpy()
-        delays = split.targets.shape[-1] - 1
-        said = np.zeros((*features.shape[:2], 1 + delays, len(STAGES)), np.float32)
-        size = _state_size(self)
-        for i, n in enumerate(epochs_of_nights(split.inputs[0]).tolist()):
-            state = np.zeros((1, size), np.float32)
-            for t in range(n):
-                out = run("sequence", {"features": features[i, t][None], "state": state})
-                state = out["next_state"]
-                said[i, t, 0] = out["probabilities"][0]
-                if delays:
-                    said[i, t, 1:] = out["revised"][0]
-        return said
+        model = self.build_model()
+        if not isinstance(model, SleepStream):
+            raise TypeError("only a SleepStream is streamed")
+        return stream_nights(run, split, model.state_size)
 
     def _nights(
         self, split: Split, probabilities: npt.NDArray[np.float32]
@@ -382,13 +364,6 @@ class SleepStreamExperiment(Experiment):
             split.examples,
             split.groups.tolist(),
             split.targets.numpy(),
-            probabilities,
+            only_of_known(split, probabilities),
             contiguous=self._contiguous,
         )
-
-
-def _state_size(experiment: SleepStreamExperiment) -> int:
-    model = experiment.build_model()
-    if not isinstance(model, SleepStream):
-        raise TypeError("only a SleepStream is streamed")
-    return model.state_size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,18 @@ def gain(
             "p": _signed_rank(np.array([person[name] for person in by_person])),
         }
     return result
+
+
+def signed_interval(figure: Mapping[str, float | None]) -> str:
+    """Return for instance ``+0.012 [-0.003, +0.025]`` of one figure of ``gain``."""
+    value, low, high = (figure[name] for name in ("value", "low", "high"))
+    if value is None:
+        return ""
+    return (
+        f"{value:+.3f}"
+        if low is None or high is None
+        else f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+    )
 
 
 def _signed_rank(differences: npt.NDArray[np.float64]) -> float | None:

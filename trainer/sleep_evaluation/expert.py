@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from trainer.datasets.bedside_epochs import opened_eeg, whole_epochs
 from trainer.datasets.hypnogram_align import place, stages_on_grid
-from trainer.datasets.hypnogram_edf import BDF_MAGIC, EDF_MAGIC
+from trainer.datasets.hypnogram_edf import is_edf
 from trainer.datasets.hypnogram_files import read_hypnogram
 from trainer.datasets.sleep_stages import EPOCH_S, UNSCORED, Coding
 
@@ -84,7 +84,7 @@ def expert_stages(
     ) as opened:
         info, assumptions = opened.info, opened.assumptions
         # Only an EDF header has local time, as hypnograms have; other files have UTC.
-        local = info.start_unix_s if _is_edf(recording) else None
+        local = info.start_unix_s if is_edf(recording) else None
         placement = place(expert, recording_start_unix_s=local)
         n_epochs = whole_epochs(opened.duration_s, info.rate_hz, placement.skip_s)
         rest_s = opened.duration_s - placement.skip_s - n_epochs * EPOCH_S
@@ -106,8 +106,3 @@ def expert_stages(
         moved_s = late * EPOCH_S - placement.skip_s
         notes.append(f"stages moved by {moved_s:g} s to the epochs that the bedside cuts")
     return ExpertStages(on_cut, tuple(notes), info.simulated)
-
-
-def _is_edf(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(8) in (EDF_MAGIC, BDF_MAGIC)

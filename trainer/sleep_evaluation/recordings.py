@@ -30,7 +30,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class NightFiles:
+class ScoredNight:
     """A recording and its hypnogram.
 
     Args:
@@ -48,7 +48,7 @@ class NightFiles:
     published: bool
 
 
-def find_nights(data: Path, hypnogram: Path | None) -> tuple[NightFiles, ...]:
+def find_nights(data: Path, hypnogram: Path | None) -> tuple[ScoredNight, ...]:
     """Return what to score.
 
     Args:
@@ -72,13 +72,13 @@ def find_nights(data: Path, hypnogram: Path | None) -> tuple[NightFiles, ...]:
         )
     if hypnogram is None:
         return tuple(
-            NightFiles(pair.name, pair.subject, pair.psg, pair.hypnogram, published=True)
+            ScoredNight(pair.name, pair.subject, pair.psg, pair.hypnogram, published=True)
             for pair in find_pairs(data)
         )
     known = _SLEEP_EDF.match(data.name)
     if known:
-        return (NightFiles(known[1].upper(), known[2], data, hypnogram, published=True),)
-    return (NightFiles(data.stem, data.stem, data, hypnogram, published=False),)
+        return (ScoredNight(known[1].upper(), known[2], data, hypnogram, published=True),)
+    return (ScoredNight(data.stem, data.stem, data, hypnogram, published=False),)
 
 
 def evaluate_recordings(

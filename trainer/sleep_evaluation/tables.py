@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.table import Table
 
 from trainer.sleep_evaluation.agreement import SHORT
+from trainer.sleep_evaluation.comparison import signed_interval
 from trainer.sleep_evaluation.style import number
 
 SHOWN_NIGHTS = 40
@@ -88,7 +89,7 @@ def _in_time(figures: dict[str, Any]) -> Table:
             *("-" if seen[key] is None else f"{seen[key]:.0f} s" for key in ("median_s", "p90_s")),
             _percent(seen["missed_share"]),
             _percent(row["revision_rate"]) if row["delay_epochs"] else "",
-            _gain(row["gain"]),
+            "" if row["gain"] is None else signed_interval(row["gain"]["kappa"]),
         )
     expert = _rate(figures["changes_per_hour"]["expert"])
     table.caption = (
@@ -133,14 +134,6 @@ def _by_night(figures: dict[str, Any]) -> Table:
 
 def _when(row: dict[str, Any]) -> str:
     return "at once" if not row["delay_epochs"] else f"{row['delay_s']:g} s later"
-
-
-def _gain(gain: dict[str, Any] | None) -> str:
-    if gain is None or gain["kappa"]["value"] is None:
-        return ""
-    kappa = gain["kappa"]
-    ends = "" if kappa["low"] is None else f" [{kappa['low']:+.3f}, {kappa['high']:+.3f}]"
-    return f"{kappa['value']:+.3f}{ends}"
 
 
 def _ends(ends: list[float]) -> str:

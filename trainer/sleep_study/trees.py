@@ -11,13 +11,12 @@ import torch
 from rich.console import Console
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from edge_app.errors import TrainingError
 from trainer.datasets.sleep_stages import STAGES
 from trainer.experiment import Split
-from trainer.experiments.sleep_stream_nights import epochs_of_nights, labelled_rows
+from trainer.experiments.sleep_stream_nights import labelled_rows
 from trainer.features.causal_levels import N_LEVELS, OTHERS, CausalLevels
 from trainer.features.welch import FEATURES
-from trainer.fold_run import ANSWERS, finished
+from trainer.fold_run import finished, store_answers
 from trainer.folds import Fold, select
 from trainer.metrics import IGNORE
 
@@ -50,8 +49,8 @@ def trees_left_out(everyone: Split, folds: Sequence[Fold], out: Path, console: C
         learn = select(everyone, fold.learn, "learnt from")
         levels = CausalLevels()
         levels.standardise_by(labelled_rows(learn)[0])
-        tables = past_context(learn, levels)
-        stages = [night[night != IGNORE] for night in learn.targets[:, :, 0].numpy()]
+        stages = learn.targets[:, :, 0].numpy()
+        scored = stages != IGNORE
         model = HistGradientBoostingClassifier(
             max_iter=ITERATIONS,
             learning_rate=0.07,
@@ -59,15 +58,17 @@ def trees_left_out(everyone: Split, folds: Sequence[Fold], out: Path, console: C
             min_samples_leaf=40,
             l2_regularization=5.0,
             max_features=0.3,
+            early_stopping=False,  # by itself it would take a tenth of the rows away from learning
             random_state=fold.repeat,
         )
-        model.fit(np.concatenate(tables), np.concatenate(stages))
-        _store(model, select(everyone, fold.test, "left out"), levels, fold, out)
+        model.fit(past_context(learn, levels)[scored], stages[scored])
+        test = select(everyone, fold.test, "left out")
+        store_answers(fold, out, _answers(model, test, levels))
         console.print(f"trees, {fold.name}: done", highlight=False)
 
 
-def past_context(split: Split, levels: CausalLevels) -> list[Table]:
-    """Return what the trees read of each night, from its first to its last epoch.
+def past_context(split: Split, levels: CausalLevels) -> Table:
+    """Return what the trees read.
 
     Levels of the epoch and of the three before it, and their mean over 7.5 minutes; where the night
     has just begun, its first epoch stands for those before it.
@@ -77,39 +78,22 @@ def past_context(split: Split, levels: CausalLevels) -> list[Table]:
         levels: standardised by the nights learnt from.
 
     Returns:
-        A table (n_epochs, n_columns) a night.
+        (n_nights, longest, n_columns).
     """
     with torch.no_grad():
-        inputs = levels(split.inputs[0])[..., READ].numpy()
-    tables = []
-    for night, n in zip(inputs, epochs_of_nights(split.inputs[0]).tolist(), strict=True):
-        now = night[:n]
-        rows = np.arange(n)
-        lagged = [now[np.maximum(rows - lag, 0)] for lag in range(LAGS + 1)]
-        total = np.concatenate((np.zeros_like(now[:1]), now.cumsum(axis=0)))
-        first = np.maximum(rows + 1 - TRAILING_EPOCHS, 0)
-        trailing = (total[rows + 1] - total[first]) / (rows + 1 - first)[:, None]
-        tables.append(np.concatenate((*lagged, trailing), axis=1).astype(np.float32))
-    return tables
+        now = levels(split.inputs[0])[..., READ].numpy()
+    rows = np.arange(now.shape[1])
+    lagged = [now[:, np.maximum(rows - lag, 0)] for lag in range(LAGS + 1)]
+    total = np.concatenate((np.zeros_like(now[:, :1]), now.cumsum(axis=1)), axis=1)
+    first = np.maximum(rows + 1 - TRAILING_EPOCHS, 0)
+    trailing = (total[:, rows + 1] - total[:, first]) / (rows + 1 - first)[:, None]
+    return np.concatenate((*lagged, trailing), axis=2).astype(np.float32)
 
 
-def _store(
-    model: HistGradientBoostingClassifier, test: Split, levels: CausalLevels, fold: Fold, out: Path
-) -> None:
-    shape = (*test.targets.shape[:2], 1, len(STAGES))
-    said = np.full(shape, 1.0 / len(STAGES), np.float32)
-    for i, table in enumerate(past_context(test, levels)):
-        said[i, : len(table), 0, model.classes_] = model.predict_proba(table).T
-    file = out / fold.name / ANSWERS
-    beside = file.with_name(f".{file.name}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as stream:
-            np.savez(stream, rows=fold.test, probabilities=said)
-        beside.replace(file)
-    except OSError as error:
-        raise TrainingError(
-            f"cannot store the answers: {error}",
-            source=str(file),
-            next_step="Free space, then run the same command again: finished folds are kept",
-        ) from error
+def _answers(
+    model: HistGradientBoostingClassifier, test: Split, levels: CausalLevels
+) -> npt.NDArray[np.float32]:
+    said = np.zeros((*test.targets.shape[:2], 1, len(STAGES)), np.float32)
+    for night, table in zip(said, past_context(test, levels), strict=True):
+        night[:, 0, model.classes_] = model.predict_proba(table)
+    return said

@@ -12,11 +12,20 @@ from rich.table import Table
 
 from trainer.datasets.sleep_stages import STAGES
 from trainer.experiment import Split
+from trainer.experiments.sleep_stream_scoring import only_of_known
 from trainer.fold_figures import over_repeats, spread_text
 from trainer.intervals import bootstrap_over_groups
-from trainer.sleep_evaluation.agreement import SHORT, agreement, confusion, headline, per_class
-from trainer.sleep_evaluation.comparison import gain
+from trainer.sleep_evaluation.agreement import (
+    SHORT,
+    agreement,
+    confusion,
+    headline,
+    none_if_nan,
+    per_class,
+)
+from trainer.sleep_evaluation.comparison import gain, signed_interval
 from trainer.sleep_evaluation.night_answers import NightAnswers, nights_of_split
+from trainer.sleep_evaluation.style import number
 from trainer.sleep_evaluation.timing import changes_per_hour
 
 Repeats = tuple[tuple[NightAnswers, ...], ...]
@@ -56,7 +65,8 @@ def ways_by_delay(
     """
     targets, groups = everyone.targets.numpy(), everyone.groups.tolist()
     sorted_ = [
-        nights_of_split(everyone.examples, groups, targets, np.exp(repeat)) for repeat in said
+        nights_of_split(everyone.examples, groups, targets, only_of_known(everyone, np.exp(repeat)))
+        for repeat in said
     ]
     return {
         delay: Way(
@@ -91,13 +101,11 @@ def way_figures(way: Way, *, resamples: int = 1000) -> dict[str, Any]:
     return {
         "pooled": over_repeats(rows),
         "expert_changes_per_hour": changes_per_hour(way.repeats[0])["expert"],
-        "intervals": {name: [found[name].low, found[name].high] for name in SHORT},
+        "intervals": {
+            name: [none_if_nan(found[name].low), none_if_nan(found[name].high)] for name in SHORT
+        },
         "kappa_of_people": {
-            person: float(
-                np.mean(
-                    [headline(repeat[people == person].sum(axis=0))["kappa"] for repeat in counts]
-                )
-            )
+            person: none_if_nan(statistic(np.flatnonzero(people == person))["kappa"])
             for person in np.unique(people).tolist()
         },
         "per_repeat": [agreement(repeat.sum(axis=0)) for repeat in counts],
@@ -124,9 +132,9 @@ def people_table(figures: Mapping[str, Mapping[str, Any]]) -> Table:
     for head in ("way", *people, "95 % of all"):
         table.add_column(head, justify="left" if head == "way" else "right")
     for name, row in figures.items():
-        low, high = row["intervals"]["kappa"]
-        cells = (f"{row['kappa_of_people'][person]:.3f}" for person in people)
-        table.add_row(name, *cells, f"{low:.3f} to {high:.3f}")
+        low, high = (number(end) for end in row["intervals"]["kappa"])
+        cells = (number(row["kappa_of_people"][person]) for person in people)
+        table.add_row(name, *cells, f"{low} to {high}")
     return table
 
 
@@ -144,8 +152,7 @@ def gains_table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
         cells = []
         for figure in ("kappa", "macro_f1"):
             found = row[figure]
-            ends = f" [{found['low']:+.3f}, {found['high']:+.3f}]" if found["low"] else ""
-            cells += [f"{found['value']:+.3f}{ends}", _p(found["p"])]
+            cells += [signed_interval(found), _p(found["p"])]
         table.add_row(name, *cells)
     return table
 
