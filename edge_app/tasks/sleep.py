@@ -128,7 +128,7 @@ class SleepTask:
         """Go on with the EEG opened anew.
 
         The same channel of the same device is the same sleeper: what is known of the night is kept
-        if the next epoch follows within five minutes; the epochs in between are not known.
+        if the next epoch follows within three hours; the epochs in between are not known.
         """
         before, self._info = self._info, info
         if (info.device, info.channels, info.simulated) != (

@@ -26,7 +26,10 @@ def bundle_parts(lookahead: int, channel: str, people: tuple[str, ...]) -> Bundl
         Contract, data and limits.
     """
     published = people == SUBJECTS
-    who = "healthy adults aged 25-34, asleep at home, scored by one person each"
+    who = (
+        "healthy adults aged 25-34, asleep at home, scored by one person each after Rechtschaffen"
+        " and Kales, S3 and S4 joined, nights cut to half an hour awake around sleep"
+    )
     origin = "an archive of the user's own"
     return BundleParts(
         labels=STAGES,
@@ -63,8 +66,12 @@ def bundle_parts(lookahead: int, channel: str, people: tuple[str, ...]) -> Bundl
         limits=(
             f"Learnt from {len(people)} {who if published else 'people of ' + origin}. The figures"
             " are of people left out, but the settings were chosen on the same people, and so was"
-            " the temperature: that flatters a little. N1 is named right"
-            " about half the time. Nothing is known about old, ill, sedated or intensive-care"
+            " the temperature: that flatters a little. They are of stored band powers: cutting,"
+            " resampling, hum removal and the encoder equal their references in tests, but no raw"
+            " night with an expert's stages was at hand. Start it while the person is awake:"
+            " started in the middle of sleep it says W too often and too surely for most of an hour"
+            " (benchmarks/sleep_cold_start.py). Another amplifier or derivation with half or twice"
+            " the amplitude costs accuracy. N1 is the weakest stage. Nothing is known about old, ill, sedated or intensive-care"
             " sleepers, dry electrodes or other derivations."
         ),
     )
