@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_app.errors import SourceError
+from edge_app.errors import SourceError, SourceNotFoundError
 from edge_app.gait_record import STRIDES_FILE, SUMMARY_FILE
+from edge_app.sleep_record import PREDICTIONS
 from edge_app.tasks.person_gait import SHOWN_PARAMETERS
 
 ROWS = (
@@ -75,8 +76,11 @@ def read_report(folder: Path) -> GaitReport:
         What both files hold; whatever is shown later can be read.
 
     Raises:
-        SourceError: nothing of the kind there, or damaged.
+        SourceNotFoundError: no such folder, or nothing to report on in it, or not yet.
+        SourceError: damaged, or cannot be read.
     """
+    if not (folder / SUMMARY_FILE).is_file():
+        raise _nothing(folder)
     try:
         summary = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
         with (folder / STRIDES_FILE).open(encoding="utf-8", newline="") as file:
@@ -92,14 +96,38 @@ def read_report(folder: Path) -> GaitReport:
         RecursionError,
         csv.Error,
     ) as error:
+        why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         raise SourceError(
-            f"no sleep stages here, and no gait to report on: {error}",
+            f"damaged or incomplete, no gait to report on: {why}",
             source=str(folder),
             expected=f"{SUMMARY_FILE} and {STRIDES_FILE}",
-            next_step="Name the --out of: edge-app replay RECORDING --task sleep --out DIR,"
-            " or --task frailty",
+            next_step="Replay the walk again: edge-app replay RECORDING --task frailty --out DIR",
         ) from error
     return report
+
+
+def _nothing(folder: Path) -> SourceNotFoundError:
+    """Return why a folder without a sleep epoch and without gait cannot be reported on."""
+    if not folder.is_dir():
+        return SourceNotFoundError(
+            "this is a file, not a folder" if folder.exists() else "no such folder",
+            source=str(folder),
+            next_step="Name the --out of a replay, or the directory of a run's jsonl sink",
+        )
+    if any((folder / name).is_file() for name in PREDICTIONS):
+        return SourceNotFoundError(
+            "no sleep epoch yet: the first comes 30 s after the EEG",
+            source=str(folder),
+            next_step="Ask again later; if no EEG is meant to come, only a replay with"
+            " --task sleep or --task frailty can be reported on",
+        )
+    return SourceNotFoundError(
+        "neither sleep nor gait here",
+        source=str(folder),
+        expected=f"{PREDICTIONS[0]} with sleep, or {SUMMARY_FILE}",
+        next_step="Name the --out of: edge-app replay RECORDING --task sleep --out DIR,"
+        " or --task frailty",
+    )
 
 
 def _read_all(report: GaitReport) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,20 @@ import numpy as np
 
 from edge_app.errors import ConfigError
 from edge_app.sinks.files import writing_to
+from edge_app.sleep_lights import clock_time
 from edge_app.sleep_record import Night
-from edge_app.sleep_report import NOTE, SleepReport, unknown_stretches
-from edge_app.sleep_statistics import REM, STAGES
+from edge_app.sleep_report import NOTE, SleepReport, unknown_stretches, warm_up_stretches
+from edge_app.sleep_statistics import REM
 
 PICTURE_FILE = "sleep.png"
 LEVELS = ("N3", "N2", "N1", "R", "W")
 """From below; all five are there whether the night has them or not."""
 COLOURS = {"W": "#f2b134", "R": "#c0392b", "N1": "#9ecae1", "N2": "#4292c6", "N3": "#08306b"}
+TICK_STEPS_H = (1 / 120, 1 / 60, 1 / 30, 1 / 12, 1 / 6, 0.25, 0.5, 1.0, 2.0, 3.0, 6.0, 12.0, 24.0)
+MAX_TICKS = 13
+_WARM_UP_COLOUR = "#fff3d6"
+_BESIDE = {"fontsize": "small", "loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+"""A legend outside of its plot, on the right."""
 
 
 def draw_night(report: SleepReport, folder: Path, name: str = PICTURE_FILE) -> Path:
@@ -53,8 +60,10 @@ def draw_night(report: SleepReport, folder: Path, name: str = PICTURE_FILE) -> P
     _confidence(sureness, night, hours)
     for axes in (stages, density, sureness):
         _hatch(axes, night, hours, named=axes is stages)
+        _mark_warm_up(axes, night, hours)
+    stages.legend(**_BESIDE)
     sureness.set_xlim(0.0, max(hours[-1], night.epoch_s / 3600.0))
-    sureness.set_xlabel(_time_axis(night))
+    _time_axis(sureness, night)
     simulated = "SIMULATED, " if night.simulated else ""
     figure.suptitle(f"{simulated}{night.stream}: estimated sleep stages. {NOTE}", fontsize="medium")
     path = folder / name
@@ -75,14 +84,20 @@ def _hypnogram(axes: Any, report: SleepReport, hours: Any) -> None:
         [LEVELS.index(REM)] * len(rem), hours[rem], hours[rem + 1], color=COLOURS[REM], linewidth=5
     )
     for at_s, text in ((report.lights_off_s, "lights off"), (report.lights_on_s, "lights on")):
-        if at_s is not None:
+        if at_s is not None and 0.0 <= at_s / 3600.0 <= hours[-1]:
             axes.axvline(at_s / 3600.0, color="0.4", linestyle=":")
-            note = axes.text(at_s / 3600.0, len(LEVELS) - 0.45, text, ha="center", clip_on=True)
-            note.set(fontsize="small", in_layout=False)
+            inwards = (4, "left") if at_s / 3600.0 < hours[-1] / 2.0 else (-4, "right")
+            axes.annotate(
+                text,
+                (at_s / 3600.0, len(LEVELS) - 0.5),
+                xytext=(inwards[0], 0),
+                textcoords="offset points",
+                ha=inwards[1],
+                fontsize="small",
+            )
     axes.set_yticks(range(len(LEVELS)), LEVELS)
     axes.set_ylim(-0.7, len(LEVELS) - 0.2)
     axes.set_ylabel("stage")
-    axes.legend(fontsize="small", loc="lower right", ncols=2)
 
 
 def _levels(stages: Sequence[str | None]) -> list[float]:
@@ -99,7 +114,7 @@ def _hypnodensity(axes: Any, night: Night, hours: Any) -> None:
         )
         below = below + share
     axes.set(ylim=(0.0, 1.0), ylabel="probability")
-    axes.legend(fontsize="small", loc="lower right", ncols=len(STAGES))
+    axes.legend(reverse=True, **_BESIDE)
 
 
 def _confidence(axes: Any, night: Night, hours: Any) -> None:
@@ -112,17 +127,52 @@ def _confidence(axes: Any, night: Night, hours: Any) -> None:
 
 def _hatch(axes: Any, night: Night, hours: Any, *, named: bool) -> None:
     """Hatch what is unknown; say why where there is room."""
-    for first, end, reason in unknown_stretches(night):
-        axes.axvspan(hours[first], hours[end], facecolor="none", edgecolor="0.6", hatch="///")
+    for number, (first, end, reason) in enumerate(unknown_stretches(night)):
+        patch = axes.axvspan(hours[first], hours[end], facecolor="none", edgecolor="0.6")
+        patch.set(hatch="///", label="unknown" if number == 0 else None)
         if named and end - first >= max(4, len(night.epochs) // 40):
             middle = (hours[first] + hours[end]) / 2.0
             text = reason.replace("_", " ")
             axes.text(middle, 2.0, text, rotation=90, ha="center", va="center", fontsize="small")
 
 
-def _time_axis(night: Night) -> str:
+def _mark_warm_up(axes: Any, night: Night, hours: Any) -> None:
+    """Tint, behind everything, where the answers rest on little history."""
+    for number, (first, end) in enumerate(warm_up_stretches(night)):
+        tint = axes.axvspan(hours[first], hours[end], color=_WARM_UP_COLOUR, zorder=0)
+        tint.set_label("warming up" if number == 0 else None)
+
+
+def _time_axis(axes: Any, night: Night) -> None:
     if not night.dated:
-        return "hours from the start of the recording"
-    zone = None if night.live else timezone.utc
-    start = datetime.fromtimestamp(night.start_unix_s, timezone.utc).astimezone(zone)
-    return f"hours from {start:%Y-%m-%d %H:%M:%S}"
+        axes.set_xlabel("hours from the start of the recording")
+        return
+    axes.set_xticks(*clock_ticks(night))
+    first = f"{clock_time(night, 0.0):%Y-%m-%d}"
+    last = f"{clock_time(night, len(night.epochs) * night.epoch_s):%Y-%m-%d}"
+    axes.set_xlabel(f"time of day, {first}" + ("" if first == last else f" to {last}"))
+
+
+def clock_ticks(night: Night) -> tuple[list[float], list[str]]:
+    """Return where round times of day lie on the time axis.
+
+    Args:
+        night: dated.
+
+    Returns:
+        Hours from the first epoch, and the times of day such as ``23:30``; at most ``MAX_TICKS``.
+    """
+    length_h = len(night.epochs) * night.epoch_s / 3600.0
+    step_h = next(
+        (s for s in TICK_STEPS_H if length_h / s < MAX_TICKS), math.ceil(length_h / 24.0) * 24.0
+    )
+    start = clock_time(night, 0.0)
+    midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
+    start_h = (start - midnight) / timedelta(hours=1)
+    numbers = range(
+        math.ceil(start_h / step_h - 1e-9), math.floor((start_h + length_h) / step_h) + 1
+    )
+    hours = [number * step_h - start_h for number in numbers]
+    form = "%H:%M" if step_h >= 1 / 60 else "%H:%M:%S"
+    half_second = timedelta(seconds=0.5)  # so that rounding errors show no 22:59
+    return hours, [(clock_time(night, 3600.0 * h) + half_second).strftime(form) for h in hours]

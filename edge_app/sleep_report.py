@@ -10,9 +10,9 @@ from statistics import median
 
 import numpy as np
 
-from edge_app.sleep_lights import lights
+from edge_app.sleep_lights import in_words, lights, span
 from edge_app.sleep_record import NO_DATA, EpochAnswer, Night
-from edge_app.sleep_smoothing import DELAY_EPOCHS, without_flicker
+from edge_app.sleep_smoothing import without_flicker
 from edge_app.sleep_statistics import STAGES, SleepStatistics, sleep_statistics
 from edge_app.tasks.sleep import WARM_UP_EPOCHS
 
@@ -39,7 +39,7 @@ ROWS = (
 
 @dataclass(frozen=True, slots=True)
 class SleepReport:
-    """What can be said of a night.
+    """What can be said of a night, between the lights where they are given.
 
     Args:
         night: the answers.
@@ -90,9 +90,13 @@ class SleepReport:
         return found
 
     def reasons(self) -> dict[str, int]:
-        """Return how many epochs are unknown, by reason; ``no_data``: nothing was said."""
-        unknown = (_reason(answer) for answer in self.night.epochs)
-        return dict(Counter(reason for reason in unknown if reason).most_common())
+        """Return how many epochs are unknown, by reason; ``no_data``: nothing was said.
+
+        ``not_recorded``: lights were off before the recording began.
+        """
+        unknown = Counter(reason for reason in map(_reason, self._in_bed) if reason)
+        unknown["not_recorded"] = max(0, -self._span[0])
+        return {reason: n for reason, n in unknown.most_common() if n}
 
     def revision_rate(self) -> float | None:
         """Return the share of first answers that the final one contradicts; None without any."""
@@ -106,12 +110,20 @@ class SleepReport:
 
     def warming_up(self) -> int:
         """Return how many stages rest on less than ten minutes of history."""
-        seen = [a.epochs_seen for a in self._answered if a.stage is not None]
-        return sum(n is not None and n < WARM_UP_EPOCHS for n in seen)
+        return sum(map(_warming_up, self._in_bed))
+
+    @property
+    def _span(self) -> tuple[int, int]:
+        return span(self.night, self.lights_off_s, self.lights_on_s)
+
+    @property
+    def _in_bed(self) -> list[EpochAnswer | None]:
+        first, end = self._span
+        return self.night.epochs[max(0, first) : end]
 
     @property
     def _answered(self) -> list[EpochAnswer]:
-        return [answer for answer in self.night.epochs if answer is not None]
+        return [answer for answer in self._in_bed if answer is not None]
 
 
 def report_on(night: Night, *, off: str | None = None, on: str | None = None) -> SleepReport:
@@ -129,6 +141,7 @@ def report_on(night: Night, *, off: str | None = None, on: str | None = None) ->
         ConfigError: lights that cannot be used.
     """
     off_s, on_s = lights(night, off, on)
+    span(night, off_s, on_s)  # says in words what is wrong with them
     raw = night.stages
     calm = without_flicker(raw)
 
@@ -141,11 +154,7 @@ def report_on(night: Night, *, off: str | None = None, on: str | None = None) ->
 def lines(report: SleepReport) -> list[str]:
     """Return what the tables do not say, in sentences."""
     night, statistics = report.night, report.statistics
-    said = []
-    if statistics.tib_is_recording:
-        said.append(
-            "lights off or on not given or not yet: the recording's start or end stands for it"
-        )
+    said = in_words(night, report.lights_off_s, report.lights_on_s)
     if statistics.lower_bound:
         share = 100.0 * statistics.unknown_min / statistics.tib_min
         said.append(f"{share:.0f} % of the time is unknown: sleep times are lower bounds")
@@ -154,7 +163,7 @@ def lines(report: SleepReport) -> list[str]:
     if statistics.rem_uncertain:
         said.append("time before the first known REM is unknown: REM may have begun earlier")
     for reason, n in report.reasons().items():
-        said.append(f"unknown, {reason.replace('_', ' ')}: {n} epochs")
+        said.append(f"unknown, {reason.replace('_', ' ')}: {_counted(n, 'epoch')}")
     rate, delays_s = report.revision_rate(), report.delays_s()
     if rate is not None and delays_s is not None:
         said.append(
@@ -162,18 +171,21 @@ def lines(report: SleepReport) -> list[str]:
             f"{delays_s[0]:.0f} s, {delays_s[1]:.0f} s at most"
         )
     said.append(
-        f"smoothed: single epochs give way, but W does not, so it never shows less W; "
-        f"{DELAY_EPOCHS * night.epoch_s:g} s later still"
+        "smoothed: for display; the statistics to quote are the estimated ones. A single epoch "
+        "between two of one other stage is shown as that stage; W always stays"
     )
     if warming := report.warming_up():
-        said.append(f"warming up: {warming} epochs rest on less than ten minutes of history")
+        verb = "rests" if warming == 1 else "rest"
+        said.append(
+            f"warming up: {_counted(warming, 'epoch')} {verb} on less than ten minutes of history"
+        )
     open_epochs = sum(not answer.final for answer in night.answers.values())
     if open_epochs:
-        said.append(f"not over yet: {open_epochs} epochs are provisional")
+        said.append(f"not over yet: {_counted(open_epochs, 'epoch')} provisional")
     if night.earlier:
-        said.append(f"{night.earlier} earlier nights in the same file are not shown")
+        said.append(f"not shown: {_counted(night.earlier, 'earlier night')} in the same file")
     if night.damaged:
-        said.append(f"{night.damaged} damaged lines were left out")
+        said.append(f"left out: {_counted(night.damaged, 'damaged line')}")
     if night.simulated:
         said.append("SIMULATED: nothing here says anything about a person")
     return [*said, NOTE]
@@ -200,9 +212,23 @@ def in_short(report: SleepReport) -> str:
 
 def unknown_stretches(night: Night) -> list[tuple[int, int, str]]:
     """Return first epoch, end and reason of every run of unknown epochs with one reason."""
-    reasons = [_reason(answer) for answer in night.epochs]
-    borders = [0, *(n for n, (a, b) in enumerate(pairwise(reasons), 1) if a != b), len(reasons)]
-    return [(a, b, reasons[a]) for a, b in pairwise(borders) if a < b and reasons[a]]
+    return _stretches([_reason(answer) for answer in night.epochs])
+
+
+def warm_up_stretches(night: Night) -> list[tuple[int, int]]:
+    """Return first epoch and end of every run of stages on less than ten minutes of history."""
+    marks = ["warming up" if _warming_up(answer) else "" for answer in night.epochs]
+    return [(first, end) for first, end, _ in _stretches(marks)]
+
+
+def _stretches(marks: Sequence[str]) -> list[tuple[int, int, str]]:
+    borders = [0, *(n for n, (a, b) in enumerate(pairwise(marks), 1) if a != b), len(marks)]
+    return [(a, b, marks[a]) for a, b in pairwise(borders) if a < b and marks[a]]
+
+
+def _warming_up(answer: EpochAnswer | None) -> bool:
+    seen = None if answer is None or answer.stage is None else answer.epochs_seen
+    return seen is not None and seen < WARM_UP_EPOCHS
 
 
 def _reason(answer: EpochAnswer | None) -> str:
@@ -213,3 +239,7 @@ def _reason(answer: EpochAnswer | None) -> str:
 
 def _text(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"

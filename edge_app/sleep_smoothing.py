@@ -1,8 +1,9 @@
 """A calmer hypnogram for display, from final stages; the raw ones always stay beside it.
 
-A stage that lasts a single epoch gives way to the stage shown before it. Waking never does:
-awakenings are what a hypnogram is looked at for. To know whether a stage lasts, one epoch more has
-to be final: the calm hypnogram is ``DELAY_EPOCHS`` behind the final one, and never changes either.
+A single epoch between two of one other stage is shown as that stage; between two that differ it
+stays as it is. W never gives way: awakenings are what a hypnogram is looked at for. Sleep becomes W
+only between two epochs of W. To know the neighbour, one epoch more has to be final: the calm
+hypnogram is ``DELAY_EPOCHS`` behind the final one, and never changes either.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ DELAY_EPOCHS = 1
 
 
 def without_flicker(stages: Sequence[str | None]) -> list[str | None]:
-    """Return the stages without those that last a single epoch, unless it is W.
+    """Return the stages without single epochs between two of one other stage, unless they are W.
 
     Args:
         stages: of consecutive epochs, None: unknown, which stays unknown and confirms nothing.
@@ -23,11 +24,9 @@ def without_flicker(stages: Sequence[str | None]) -> list[str | None]:
     Returns:
         As many stages. The last one has not waited for its successor yet: it is the raw one.
     """
-    calm: list[str | None] = []
-    for number, stage in enumerate(stages):
-        shown = calm[-1] if calm else None
-        last = number + DELAY_EPOCHS >= len(stages)
-        lasts = last or stages[number + DELAY_EPOCHS] == stage
-        keep = stage in (None, WAKE, shown) or lasts or shown is None
-        calm.append(stage if keep else shown)
+    calm = list(stages)
+    for number in range(1, len(calm) - DELAY_EPOCHS):
+        before, stage, after = calm[number - 1 : number + 2]  # before: as shown, after: raw
+        if stage not in (None, WAKE) and before is not None and before == after:
+            calm[number] = before
     return calm

@@ -35,7 +35,10 @@ def write_report(report: SleepReport, folder: Path, name: str = SUMMARY_FILE) ->
 
 
 def to_document(report: SleepReport) -> dict[str, Any]:
-    """Return ``sleep.json`` as plain values; raw answers and smoothed ones side by side."""
+    """Return ``sleep.json`` as plain values; raw answers and smoothed ones side by side.
+
+    Figures are of the time between the lights; epochs, also how many are provisional, of all.
+    """
     night, delays_s = report.night, report.delays_s()
     return {
         "stream": night.stream,

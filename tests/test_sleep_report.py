@@ -12,10 +12,11 @@ import pytest
 
 from edge_app.cli_sleep import show_nights
 from edge_app.contracts import AbstainReason, Prediction
-from edge_app.errors import ConfigError
+from edge_app.errors import ConfigError, SourceNotFoundError
+from edge_app.gait_report import read_report
 from edge_app.sinks.jsonl import to_json
 from edge_app.sleep_lights import lights
-from edge_app.sleep_picture import draw_night
+from edge_app.sleep_picture import clock_ticks, draw_night
 from edge_app.sleep_record import Night, read_nights
 from edge_app.sleep_report import SleepReport, in_short, lines, report_on, unknown_stretches
 from edge_app.sleep_statistics import STAGES
@@ -239,6 +240,7 @@ def test_the_smoothed_hypnogram_stands_beside_the_raw_one(tmp_path: Path) -> Non
         ("23:10:30", "23:05", (630.0, 86_700.0)),
         ("0:30", None, (5400.0, None)),
         ("-60", "3600.5", (-60.0, 3600.5)),
+        ("22.45s", "3600 s", (22.45, 3600.0)),
     ],
 )
 def test_lights_are_a_time_of_day_or_seconds(
@@ -280,10 +282,79 @@ def test_lights_on_keep_to_the_clock_on_the_wall_when_it_is_put_forward(
         time.tzset()
 
 
-@pytest.mark.parametrize("text", ["25:00", "soon", "nan", "1e9", "22h"])
+@pytest.mark.parametrize("text", ["25:00", "soon", "nan", "1e9", "22h", "22.45"])
 def test_lights_that_mean_nothing_are_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match="--lights-off"):
         lights(night_of(write(tmp_path, told("W"))), text, None)
+
+
+@pytest.mark.parametrize("text", ["22.45", "6.30", "22,45"])
+def test_what_could_be_a_time_of_day_or_seconds_is_asked_about(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"Write (22:45|6:30), or (22\.45|6\.30)s for seconds"):
+        lights(night_of(write(tmp_path, told("W"))), None, text)
+
+
+@pytest.mark.parametrize(
+    ("off", "on", "problem"),
+    [
+        ("23:10", None, "lights off is after the end"),
+        ("300s", "330s", "lights off is after the end"),
+        (None, "-30", "lights on is before the start"),
+        ("120", "60", "lights on is before lights off"),
+        ("61", "62", "no epoch is between"),
+    ],
+)
+def test_lights_without_an_epoch_between_are_refused(
+    tmp_path: Path, off: str | None, on: str | None, problem: str
+) -> None:
+    night = night_of(write(tmp_path, told("WW222222")))
+    with pytest.raises(ConfigError, match=problem):
+        report_on(night, off=off, on=on)
+
+
+def test_what_was_taken_for_the_lights_is_said(tmp_path: Path) -> None:
+    night = night_of(write(tmp_path, told("WW222222")))  # 23:00 to 23:04
+
+    def said(off: str | None, on: str | None) -> str:
+        return "\n".join(lines(report_on(night, off=off, on=on)))
+
+    both = said("22:45", "23:03")
+    assert "off 22:45:00 (15.0 min before the start), lights on 23:03:00 (3.0 min after" in both
+    assert "unknown, not recorded: 30 epochs" in both
+    assert "missing" not in both
+    assert "lights on is missing" in said("60", None)
+    assert "lights off is missing" in said(None, "23:03")
+    assert "lights on is 446.0 min after the last epoch" in said("60", "6:30")
+    assert "lights off not given, lights on not given" in said(None, None)
+
+
+def test_shares_are_of_the_time_between_the_lights(tmp_path: Path) -> None:
+    found = report(tmp_path, "F1FF222W1", off="60", on="210")
+    assert found.reasons() == {"flat": 2}
+    assert found.coverage()["N1"]["0.5"] is None
+    assert found.warming_up() == 3
+    assert found.statistics.unknown_min == 1.0
+
+
+def test_the_time_axis_has_round_times_of_day(tmp_path: Path) -> None:
+    night = night_of(write(tmp_path, told("2" * 960), origin_s=ELEVEN_PM - 900.0))  # 22:45, 8 h
+    hours, names = clock_ticks(night)
+    assert names == ["23:00", "00:00", "01:00", "02:00", "03:00", "04:00", "05:00", "06:00"]
+    assert hours == pytest.approx([0.25 + n for n in range(8)])
+
+
+def test_why_a_folder_cannot_be_reported_on(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for folder, problem in (
+        (tmp_path / "nowhere", "no such folder"),
+        (other, "neither sleep nor gait"),
+        (write(tmp_path, []), "no sleep epoch yet: the first comes 30 s after the EEG"),
+        (tmp_path / "predictions.jsonl", "a file, not a folder"),
+    ):
+        assert read_nights(folder) == []
+        with pytest.raises(SourceNotFoundError, match=problem):
+            read_report(folder)
 
 
 def test_a_recording_without_a_date_has_no_time_of_day(tmp_path: Path) -> None:
@@ -319,6 +390,8 @@ def test_the_report_prints_tables_and_leaves_files(
     show_nights(tmp_path, read_nights(tmp_path), "22:59", None)
     printed = " ".join(capsys.readouterr().out.split())
     assert "REM latency from sleep onset (AASM)" in printed
-    assert "flat: 1 epochs" in printed
+    assert "flat: 1 epoch" in printed
+    assert "1 epochs" not in printed
+    assert "lights off 22:59:00 (1.0 min before the start), lights on not given" in printed
     names = {path.name for path in tmp_path.iterdir()}
     assert {"sleep_eeg.json", "sleep_eeg-2-b.json", "sleep_eeg.png"} < names

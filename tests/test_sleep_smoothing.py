@@ -17,17 +17,27 @@ def calm(text: str) -> str:
     return "".join(names[stage] for stage in without_flicker([LETTERS[c] for c in text]))
 
 
-def test_a_single_epoch_gives_way_and_an_awakening_does_not() -> None:
+def test_a_single_epoch_between_two_of_one_other_stage_gives_way() -> None:
     assert calm("22322") == "22222"
-    assert calm("22W22") == "22W22"
-    assert calm("2233222") == "2233222"
     assert calm("2R2R2R22") == "22222222"
-    assert calm("221RR") == "222RR"
+    assert calm("W1WW") == "WWWW"
+
+
+def test_where_the_neighbours_differ_it_stays() -> None:
+    assert calm("221RR") == "221RR"
+    assert calm("W323W") == "W333W"
+    assert calm("W12W") == "W12W"
+    assert calm("W1233") == "W1233"
+
+
+def test_an_awakening_does_not_give_way() -> None:
+    assert calm("22W22") == "22W22"
+    assert calm("2W3W2") == "2WWW2"
 
 
 def test_unknown_stays_unknown_and_confirms_nothing() -> None:
     assert calm("2?2") == "2?2"
-    assert calm("223?33") == "222?33"
+    assert calm("223?33") == "223?33"
     assert calm("?3?") == "?3?"
 
 
@@ -46,3 +56,10 @@ def test_only_one_epoch_of_future_matters(past: list, future: list) -> None:
     for before, after in zip(past + future, whole, strict=True):
         assert before == after or before not in ("W", None)
         assert (before is None) == (after is None)
+
+
+@given(NIGHTS)
+def test_what_changes_takes_the_stage_of_both_raw_neighbours(night: list) -> None:
+    for number, (raw, shown) in enumerate(zip(night, without_flicker(night), strict=True)):
+        if shown != raw:
+            assert night[number - 1 : number + 2] == [shown, raw, shown]
