@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("without_curves")]
 from rich.console import Console  # noqa: E402
 
 from edge_app.contracts import AbstainReason, Chunk, StreamInfo  # noqa: E402
-from edge_app.errors import DatasetError, TrainingError  # noqa: E402
+from edge_app.errors import ConfigError, DatasetError, TrainingError  # noqa: E402
 from edge_app.inference.bundle import Bundle  # noqa: E402
 from edge_app.tasks.protocol import build_windower, fit_stream  # noqa: E402
 from edge_app.tasks.sleep import SleepTask  # noqa: E402
@@ -350,6 +350,24 @@ def test_every_person_was_learnt_from(tmp_path):
 def test_impossible_validation_subjects_are_refused(nights_dir, subjects):
     with pytest.raises(DatasetError, match="validation_subjects"):
         SeqSleepNetExperiment(options(validation_subjects=subjects)).load(nights_dir)
+
+
+def test_a_small_folder_is_told_how_to_be_used(nights_dir, tmp_path):
+    with pytest.raises(DatasetError, match=r"--set experiment\.subjects=null"):
+        SeqSleepNetExperiment(options(subjects=("00", "07"))).load(nights_dir)
+    tiny = recipe(cross_validation=LosoOptions(choose=2, repeats=1))
+    with pytest.raises(DatasetError, match=r"--set experiment\.cross_validation\.choose=1"):
+        tiny.experiment.cross_validate(tiny, nights_dir, tmp_path, Console(quiet=True))
+
+
+@pytest.mark.parametrize("people", ["02", "[02]"])
+def test_people_that_are_no_quoted_list_are_told_how_to_write_it(people):
+    with pytest.raises(ConfigError) as refused:
+        load_recipe(Path("seq_sleep_net"), (f"experiment.validation_subjects={people}",))
+    assert "--set 'experiment.validation_subjects=[\"02\"]'" in str(refused.value)
+    changes = ('experiment.validation_subjects=["02"]', "experiment.subjects=null")
+    changed = load_recipe(Path("seq_sleep_net"), changes).experiment.options
+    assert (changed.validation_subjects, changed.subjects) == (("02",), None)
 
 
 def test_nobody_stands_on_both_sides(nights_dir):

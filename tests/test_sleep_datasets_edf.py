@@ -425,7 +425,7 @@ def test_the_overview_lists_nights_and_what_is_missing(tmp_path):
     (tmp_path / "SC4011E0-PSG.edf").touch()
     (tmp_path / "SC4021EC-Hypnogram.edf").touch()
     good, text = overview(tmp_path)
-    assert not good
+    assert good
     (row,) = [line for line in text.splitlines() if "SC4001E0" in line]
     assert [cell.strip() for cell in row.split("│")[2:8]] == ["120", "4", "10", "10", "8", "1"]
     assert "no hypnogram for SC4011" in text
@@ -434,6 +434,23 @@ def test_the_overview_lists_nights_and_what_is_missing(tmp_path):
     (tmp_path / "SC4011E0-PSG.edf").unlink()
     (tmp_path / "SC4021EC-Hypnogram.edf").unlink()
     assert overview(tmp_path)[0]
+    for path in tmp_path.glob("SC4001*-PSG.edf"):
+        path.unlink()
+    assert not overview(tmp_path)[0]
+
+
+def test_the_overview_counts_other_recordings_and_says_where_they_go(tmp_path):
+    write_night(tmp_path, "SC4001E0")
+    assert "other recording" not in overview(tmp_path)[1]
+    for name in ("own.edf", "below/other.BDF", "ST7011J0-PSG.edf", "text.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    good, text = overview(tmp_path)
+    assert good
+    assert "2 other recording(s)" in text
+    assert "--data FILE --hypnogram FILE" in text
+    with pytest.raises(DatasetError, match=r"no nights[\s\S]*1 other recording\(s\)"):
+        overview(tmp_path / "below")
 
 
 def test_the_overview_of_nothing_is_an_error(tmp_path):

@@ -267,9 +267,10 @@ def test_values_every_5_s_become_epochs_by_majority_and_ties_are_masked(tmp_path
     path = write(tmp_path / "Hypnogram.txt", "[Hypnogram]\n" + "\n".join(map(str, [*values, 5])))
     read = read_hypnogram(path)
     assert read.stages.tolist() == [0, 2, -1, 3, 4, -1]
-    assert "2 of 6 epochs hold several stages" in read.notes[0]
-    assert "1 of them tie" in read.notes[0]
-    assert "last 1 values" in read.notes[1]
+    assert "2 of 6 epochs hold several stages" in read.notes[1]
+    assert "1 of them tie" in read.notes[1]
+    assert "last 1 values" in read.notes[2]
+    assert read.notes[0] == "digits read as dreams: 5 W, 4 R, 3 N1, 2 N2, 1 and 0 N3"
 
 
 def read_or_refuse(path, **options):

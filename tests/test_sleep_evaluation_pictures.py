@@ -143,6 +143,33 @@ def test_the_overview_draws_nights_and_the_human_lines() -> None:
     assert "made up" in note
 
 
+def test_a_kappa_below_zero_is_not_cut_off() -> None:
+    # Expert W N2, model N2 W: no agreement where half is expected by chance, kappa -1.
+    early, late = night([W, N2] * 2, [N2, N2, W, N2]), night([W, N2] * 2, [N2, W] * 2)
+    figures = sleep_figures({0: [early], 2: [late]}, resamples=2)
+    assert figures["delays"]["2"]["per_night"][0]["kappa"] == pytest.approx(-1)
+    kappa, f1 = overview_picture(figures, "made up").axes
+    assert kappa.get_ylim()[0] < -1
+    assert f1.get_ylim()[0] == 0
+
+
+def test_the_overview_says_when_people_were_learnt_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles = []
+
+    def drawn(figures: dict[str, Any], title: str) -> Any:
+        titles.append(title)
+        return overview_picture(figures, title)
+
+    monkeypatch.setattr(pictures, "overview_picture", drawn)
+    monkeypatch.setattr(pictures, "DPI", 40)
+    for learnt in (["00"], []):
+        figures = figures_of(night()) | {"learnt_from": learnt}
+        write_pictures(tmp_path, figures, {0: [night()]}, name="made up")
+    assert ["people learnt from: figures flatter" in title for title in titles] == [True, False]
+
+
 def test_without_scorings_there_is_no_human_line() -> None:
     kappa = overview_picture(figures_of(night()), "made up").axes[0]
     assert not any("human" in line.get_label() for line in kappa.lines)

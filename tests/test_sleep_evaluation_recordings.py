@@ -25,6 +25,7 @@ from tests.toy_experiment import ToyExperiment  # noqa: E402
 from trainer import evaluate as scoring  # noqa: E402
 from trainer.experiment import BundleParts, Split  # noqa: E402
 from trainer.scores_table import scores_table  # noqa: E402
+from trainer.sleep_evaluation import recordings  # noqa: E402
 from trainer.sleep_evaluation.ceiling import ceiling_beside  # noqa: E402
 from trainer.sleep_evaluation.expert import SignalOptions, expert_stages  # noqa: E402
 from trainer.sleep_evaluation.figures import sleep_figures  # noqa: E402
@@ -156,7 +157,9 @@ def test_digits_need_a_coding(stateful: Bundle, tmp_path: Path) -> None:
     hypnogram = write_stages(tmp_path / "h.txt", [str(level) for level in LEVELS])
     with pytest.raises(DatasetError, match=r"aasm|rk"):
         score(stateful, recording, hypnogram)
-    assert score(stateful, recording, hypnogram, coding="aasm")["accuracy"] == 1.0
+    found = score(stateful, recording, hypnogram, coding="aasm")
+    assert found["accuracy"] == 1.0
+    assert "digits read as aasm: 0 W, 1 N1, 2 N2, 3 N3, 4 R" in found["notes"]
 
 
 def test_a_hypnogram_off_the_grid_is_moved_to_the_nearest_epoch(tmp_path: Path) -> None:
@@ -209,6 +212,59 @@ def test_a_folder_of_pairs_is_scored_around_sleep_and_whole(
     Console(width=200, file=shown).print(scores_table(found))
     for words in ("at once", "60 s later", "SC4011E0", "whole recordings", "mean ± sd"):
         assert words in shown.getvalue()
+    assert "people learnt from: figures flatter" in shown.getvalue().splitlines()[1]
+    assert "Only 82 scored epochs" in " ".join(found["notes"])
+
+
+def test_a_table_of_one_short_night_leaves_out_what_is_not_known(
+    stateful: Bundle, tmp_path: Path
+) -> None:
+    levels = (0,) * 12
+    recording = write_recording(tmp_path / "own.edf", levels)
+    found = score(stateful, recording, write_stages(tmp_path / "h.txt", words_of(levels)))
+    shown = io.StringIO()
+    Console(width=200, file=shown).print(scores_table(found))
+    text = shown.getvalue()
+    assert "±" not in text
+    assert "flatter" not in text
+    assert "human" not in text
+    (heads,) = [line for line in text.splitlines() if "changes/h" in line and "said" in line]
+    assert "revised" in heads
+    assert "90 %" not in heads  # nothing to see: no change of stage
+    (n3,) = [line for line in text.splitlines() if "N3" in line]
+    cells = [cell.strip() for cell in n3.split("│")[1:-1]]
+    assert cells == ["N3", "0", "-", "-", "1.000", "-", "-"]
+
+
+@pytest.mark.parametrize("of_simulated", [False, True])
+def test_simulated_nights_are_not_held_against_people(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_simulated: bool
+) -> None:
+    tiny = load_bundle(write_bundle(tmp_path, "sleep_stateful"))
+    training = tiny.manifest.training
+    learnt = [data.model_copy(update={"simulated": of_simulated}) for data in training.data]
+    training = training.model_copy(update={"data": learnt})
+    bundle = dataclasses.replace(
+        tiny, manifest=tiny.manifest.model_copy(update={"training": training})
+    )
+    recording = write_recording(tmp_path / "SC4001E0-PSG.edf")
+    hypnogram = write_stages(tmp_path / "h.txt", words_of(LEVELS))
+    ceiling = {"made": "up"}
+    monkeypatch.setattr(recordings, "ceiling_beside", lambda _: ceiling)
+
+    def found(simulated: bool) -> dict[str, Any]:
+        def told(*args: Any, **options: Any) -> Any:
+            return dataclasses.replace(expert_stages(*args, **options), simulated=simulated)
+
+        monkeypatch.setattr(recordings, "expert_stages", told)
+        shipped = {"learnt_subjects": ["00"]}
+        return evaluate_recordings(bundle, shipped, recording, hypnogram, SignalOptions())[0]
+
+    for simulated in (False, True):
+        said = found(simulated)
+        assert said["human_ceiling"] == (None if simulated else ceiling)
+        # A model of simulated nights may have learnt from these very ones.
+        assert said["learnt_from"] == ([] if simulated and not of_simulated else ["00"])
 
 
 def test_a_recording_of_ones_own_is_scored_whole(stateful: Bundle, tmp_path: Path) -> None:
@@ -304,6 +360,10 @@ def test_options_that_do_not_fit_are_refused(stateful: Bundle, tmp_path: Path) -
         scoring.evaluate_data(emotion, recording, hypnogram=hypnogram)
     with pytest.raises(ConfigError, match="one hypnogram"):
         scoring.evaluate_data(stateful, tmp_path, hypnogram=hypnogram)
+    archive = tmp_path / "archive.npz"
+    archive.touch()
+    with pytest.raises(ConfigError, match="an archive has its own labels"):
+        scoring.evaluate_data(stateful, archive, hypnogram=hypnogram)
     with pytest.raises(ConfigError, match="of recordings only"):
         scoring.evaluate_data(emotion, tmp_path, signal=SignalOptions(unit="V"))
     with pytest.raises(SourceError, match="no channel 'Oz'"):

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.torch
 from rich.console import Console  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
+from edge_app.errors import DatasetError  # noqa: E402
 from tests.toy_experiment import ToyExperiment  # noqa: E402
 from trainer import registry  # noqa: E402
 from trainer.__main__ import main  # noqa: E402
@@ -199,6 +200,18 @@ def test_help_teaches_by_an_example(command: list[str]) -> None:
     shown = CliRunner().invoke(app, [*command, "--help"]).output
     assert f"trainer {' '.join(command)} " in shown
     assert "Example" in shown
+
+
+@pytest.mark.parametrize("command", ["fit", "cross-validate"])
+def test_help_shows_a_change_of_the_recipe(command: str) -> None:
+    shown = CliRunner().invoke(app, [command, "--help"]).output
+    assert "--set experiment.subjects=null" in " ".join(shown.replace("│", " ").split())
+
+
+def test_a_missing_folder_of_nights_is_called_missing(trainer: Command, tmp_path: Path) -> None:
+    code, _, said = trainer("prepare", "sleep", "--data", tmp_path / "none")
+    assert code == DatasetError.exit_code
+    assert "no such file or folder" in said
 
 
 def test_strides_are_held_against_labels(trainer: Command, tmp_path: Path, data_dir: Path) -> None:

@@ -168,6 +168,8 @@ def test_leaving_one_person_out_tests_each_once_a_repeat() -> None:
     assert not len(leave_one_group_out(groups, choose=0, repeats=1, seed=1)[0].choose)
     with pytest.raises(DatasetError, match="at least 6"):
         leave_one_group_out(groups, choose=4, repeats=1, seed=1)
+    with pytest.raises(DatasetError, match=r"--set section\.choose=3"):
+        leave_one_group_out(groups, choose=4, repeats=1, seed=1, choose_key="section.choose")
 
 
 def test_nan_loss_stops_and_keeps_the_last_pass(tmp_path: Path) -> None:

@@ -58,6 +58,10 @@ def fit(
     """Train a model by a recipe.
 
     Example: `trainer fit emotion_vgg_small --data ../shared/data --out runs/emotion`
+
+    A short one on a small folder of nights, by changes to the recipe; lists are written in
+    brackets: `trainer fit seq_sleep_net --data FOLDER --out runs/small --set fit.passes=1
+    --set experiment.subjects=null --set 'experiment.validation_subjects=["01"]'`
     """
     from trainer import provenance
     from trainer.direct_run import write_direct
@@ -121,6 +125,11 @@ def cross_validate(
     frailty_register, fitted in one go, starts anew. Figures: OUT/cross_validation.json.
 
     Example: `trainer cross-validate frailty_register --data ../shared/data --out runs/register_cv`
+
+    A short one on a small folder of nights, by changes to the recipe: `trainer cross-validate
+    seq_sleep_net --data FOLDER --out runs/small_cv --set experiment.subjects=null
+    --set experiment.cross_validation.choose=0 --set experiment.cross_validation.repeats=1
+    --set fit.passes=1`
     """
     from trainer.export import write_json
     from trainer.recipe import load_recipe
@@ -204,7 +213,8 @@ def evaluate(
     Example: `trainer evaluate exports/emotion --data ../shared/data --json out/emotion.json`
 
     Sleep is streamed. It also takes a recording with its expert's stages, which goes through the
-    very code of the bedside, and folders of Sleep-EDF:
+    very code of the bedside, and folders of Sleep-EDF; a recording that carries its own stages as
+    annotations is named twice:
     `trainer evaluate exports/sleep --data PSG.edf --hypnogram H.edf --json out/night.json
     --pictures out/night`
     """
@@ -284,11 +294,14 @@ def prepare_simulation(
 def prepare_sleep(data: DataDir) -> None:
     """Look through a folder of nights: what is there, counts by stage, what is missing or wrong.
 
+    It fails only where nothing there can be used.
+
     Example: `trainer prepare sleep --data ~/sleep-edf/sleep-cassette`
     """
     from edge_app.errors import DatasetError
     from trainer.datasets.sleep_overview import describe_nights
 
+    refuse_missing(data)
     if not describe_nights(data, Console()):
         raise typer.Exit(DatasetError.exit_code)
 

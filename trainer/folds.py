@@ -87,7 +87,12 @@ def group_folds(
 
 
 def leave_one_group_out(
-    groups: npt.NDArray[np.str_], *, choose: int, repeats: int, seed: int
+    groups: npt.NDArray[np.str_],
+    *,
+    choose: int,
+    repeats: int,
+    seed: int,
+    choose_key: str | None = None,
 ) -> tuple[Fold, ...]:
     """Test each group once a repeat, and learn from the others.
 
@@ -96,6 +101,7 @@ def leave_one_group_out(
         choose: groups, drawn at random from the others, that choose the best pass; 0: none.
         repeats: how often, each time with another draw.
         seed: start of the draws.
+        choose_key: the recipe's key of ``choose``, named in the error.
 
     Returns:
         As many folds a repeat as there are groups, named ``repeat_1_GROUP`` ... .
@@ -109,7 +115,8 @@ def leave_one_group_out(
             "too few groups to leave one out",
             expected=f"at least {choose + 2}",
             got=len(names),
-            next_step="Give more people, or let fewer choose the best pass",
+            next_step="Give more people, or let fewer choose the best pass"
+            + (f": --set {choose_key}={len(names) - 2}" if choose_key and len(names) > 1 else ""),
         )
     made: list[Fold] = []
     for repeat in range(repeats):

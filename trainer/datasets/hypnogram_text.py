@@ -59,7 +59,7 @@ def read_text_hypnogram(path: Path, *, coding: Coding | None = None) -> Hypnogra
     values = _column(source, header, rows)
     stages, notes = _stages_of(source, values, coding)
     if coding == "dreams":
-        return _of_short_steps(source, stages)
+        return _of_short_steps(source, stages, notes)
     return Hypnogram(source, stages, notes=notes)
 
 
@@ -91,7 +91,8 @@ def _of_table(
             got=", ".join(header),
         )
     onset, duration, stage = (header.index(name) for name in ("onset", "duration", names[0]))
-    runs = []
+    runs: list[Run] = []
+    notes: tuple[str, ...] = ()
     for row in rows:
         try:
             runs.append(Run(float(row[onset]), float(row[duration]), row[stage]))
@@ -103,12 +104,12 @@ def _of_table(
                 next_step="Correct the row; both times are seconds",
             ) from error
     if runs and all(_is_number(run.text) for run in runs):
-        stages, _ = _stages_of(source, [run.text for run in runs], coding)
+        stages, notes = _stages_of(source, [run.text for run in runs], coding)
         words = [STAGES[stage] if stage >= 0 else "?" for stage in stages.tolist()]
         runs = [
             Run(run.onset_s, run.duration_s, word) for run, word in zip(runs, words, strict=True)
         ]
-    return hypnogram_of_runs(source, runs, other_events=True)
+    return hypnogram_of_runs(source, runs, other_events=True, notes=notes)
 
 
 def _column(source: str, header: list[str], rows: list[list[str]]) -> list[str]:
@@ -149,6 +150,7 @@ def _stages_of(
                 next_step=f"Say the coding: {_CODES}",
             )
         codes = CODINGS[coding]
+        notes = (_read_as(coding),)
         found = [
             codes.get(int(float(value))) if float(value) % 1 == 0 else None for value in values
         ]
@@ -172,7 +174,17 @@ def _stages_of(
     return np.array(found, np.int64), notes
 
 
-def _of_short_steps(source: str, stages: npt.NDArray[np.int64]) -> Hypnogram:
+def _read_as(coding: Coding) -> str:
+    """Return for instance ``digits read as rk: 0 W, 1 N1, 2 N2, 3 and 4 N3, 5 R``."""
+    digits: dict[int, list[str]] = {}
+    for code, stage in CODINGS[coding].items():
+        if stage != UNSCORED:
+            digits.setdefault(stage, []).append(str(code))
+    said = (f"{' and '.join(codes)} {STAGES[stage]}" for stage, codes in digits.items())
+    return f"digits read as {coding}: {', '.join(said)}"
+
+
+def _of_short_steps(source: str, stages: npt.NDArray[np.int64], told: tuple[str, ...]) -> Hypnogram:
     """Put six values of 5 s into one epoch: the stage of most of them, none where two tie."""
     per_epoch = round(EPOCH_S / DREAMS_STEP_S)
     whole = stages[: len(stages) // per_epoch * per_epoch].reshape(-1, per_epoch)
@@ -184,8 +196,9 @@ def _of_short_steps(source: str, stages: npt.NDArray[np.int64]) -> Hypnogram:
     epochs = np.where(ties, UNSCORED, counts.argmax(axis=1) + UNSCORED)
     mixed = int((counts.max(axis=1) < per_epoch).sum())
     notes = [
+        *told,
         f"one value every 5 s: {mixed} of {len(whole)} epochs hold several stages and take that of"
-        f" most values; {int(ties.sum())} of them tie and are not scored"
+        f" most values; {int(ties.sum())} of them tie and are not scored",
     ]
     if len(stages) % per_epoch:
         notes.append(f"the last {len(stages) % per_epoch} values make no whole epoch: left out")

@@ -108,7 +108,8 @@ def read_sleep_edf(
                 f"no night of subject(s) {', '.join(absent)}",
                 source=str(folder),
                 expected=", ".join(sorted({pair.subject for pair in pairs})),
-                next_step="Download their files, or leave these subjects out",
+                next_step="Download their files, or take everybody there with"
+                " --set experiment.subjects=null",
             )
         pairs = tuple(pair for pair in pairs if pair.subject in subjects)
     for done, pair in enumerate(pairs, 1):

@@ -17,6 +17,7 @@ from edge_app.errors import DatasetError
 _PSG = re.compile(r"^(SC4(\d\d)(\d)[A-Z]\d)-PSG\.edf$", re.IGNORECASE)
 _HYPNOGRAM = re.compile(r"^(SC4\d\d\d)[A-Z]{2}-Hypnogram\.edf$", re.IGNORECASE)
 _TEMAZEPAM = re.compile(r"^ST7\d{3}.*-(PSG|Hypnogram)\.edf$", re.IGNORECASE)
+_EDF_SUFFIXES = frozenset({".edf", ".bdf", ".rec"})
 _NIGHT_LENGTH = 6
 _log = logging.getLogger(__name__)
 
@@ -81,6 +82,18 @@ class NightFiles:
         assert match is not None  # noqa: S101 - for the type checker; found by this pattern
         name = match[1].upper()
         return Pair(name, match[2], int(match[3]), self.recordings[0], self.hypnograms[0])
+
+
+def other_recordings(folder: Path) -> tuple[Path, ...]:
+    """Return EDF and BDF files, at any depth, that are named otherwise than those of Sleep-EDF."""
+    known = (_PSG, _HYPNOGRAM, _TEMAZEPAM)
+    return tuple(
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in _EDF_SUFFIXES
+        and not any(pattern.match(path.name) for pattern in known)
+        and path.is_file()
+    )
 
 
 def find_pairs(folder: Path) -> tuple[Pair, ...]:

@@ -15,9 +15,11 @@ from edge_app.errors import DatasetError, EdgeAppError
 from trainer.datasets.hypnogram_json import read_json_hypnogram
 from trainer.datasets.sleep_counts import count_stages, sleep_range, tell_counts
 from trainer.datasets.sleep_edf import CHANNEL, stages_of_pair
-from trainer.datasets.sleep_edf_names import NightFiles, find_files
+from trainer.datasets.sleep_edf_names import NightFiles, find_files, other_recordings
 from trainer.datasets.sleep_stages import STAGES
 from trainer.datasets.sleepedf_bandpower import load_nights
+
+_SCORE = "score them with trainer evaluate BUNDLE --data FILE --hypnogram FILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +40,32 @@ def describe_nights(path: Path, console: Console) -> bool:
         console: where to print.
 
     Returns:
-        True when everything found can be used.
+        True when some night can be used.
 
     Raises:
         DatasetError: nothing there.
     """
-    good = True
+    good = False
     found = False
     for title, rows in _tables(path):
         found = True
-        good &= all(row.stages is not None for row in rows)
+        good |= any(row.stages is not None for row in rows)
         _print(title, rows, console)
         tell_counts({row.name: row.stages for row in rows if row.stages is not None})
+    others = len(other_recordings(path)) if path.is_dir() else 0
+    told = f"{others} other recording(s), EDF or BDF, not looked at"
     if not found:
         raise DatasetError(
             "no nights",
             source=str(path),
             expected="SC4ssNE0-PSG.edf with SC4ssNEx-Hypnogram.edf, sleepedf_bandpower.npz,"
             " sleepedf78_fpzcz_features.npz or JSON hypnograms",
-            next_step="Name the folder that holds them with --data",
+            got=told if others else None,
+            next_step="Name the folder that holds them with --data"
+            + (f"; other recordings: {_SCORE}" if others else ""),
         )
+    if others:
+        console.print(f"{told}: {_SCORE}", highlight=False, soft_wrap=True)
     return good
 
 

@@ -84,7 +84,8 @@ class SeqSleepNetExperiment(Experiment):
                 source=str(data_dir),
                 expected=f"some of {sorted(set(everyone.groups.tolist()))}",
                 got=sorted(self.options.validation_subjects),
-                next_step="Correct experiment.validation_subjects, or give their files",
+                next_step="Give their files, or name others, such as"
+                f" --set 'experiment.validation_subjects=[\"{everyone.groups[-1]}\"]'",
             )
         train, validation = _only(everyone, ~held), _only(everyone, held)
         self._learnt = tuple(sorted(set(train.groups.tolist())))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from trainer.datasets.sleep_edf import CHANNEL
 from trainer.experiment import ExperimentOptions
@@ -67,3 +69,16 @@ class SeqSleepNetOptions(ExperimentOptions):
     cross_validation: LosoOptions = Field(
         default=LosoOptions(), description="How `trainer cross-validate` divides the people."
     )
+
+    @field_validator("subjects", "validation_subjects", mode="before")
+    @classmethod
+    def _are_quoted(cls, given: Any) -> Any:
+        """YAML reads 02 as a number and takes its zero away: say how people are written."""
+        people = given if isinstance(given, (list, tuple)) else [given]
+        listed = people is given or given is None
+        if not listed or not all(person is None or isinstance(person, str) for person in people):
+            raise ValueError(
+                "a list of quoted numbers is needed; on the command line"
+                " --set 'experiment.validation_subjects=[\"02\"]'"
+            )
+        return given

@@ -157,7 +157,11 @@ def _study(
     experiment: Any = recipe.experiment
     options: LosoOptions = experiment.options.cross_validation
     folds = leave_one_group_out(
-        everyone.groups, choose=options.choose, repeats=options.repeats, seed=options.seed
+        everyone.groups,
+        choose=options.choose,
+        repeats=options.repeats,
+        seed=options.seed,
+        choose_key="experiment.cross_validation.choose",
     )
     material = Material(recipe, everyone, experiment.prepare)
     again = partial(material_of, recipe, data_dir)

@@ -37,6 +37,11 @@ def learnt_remarks(shipped: dict[str, Any], subjects: Sequence[str]) -> dict[str
     return {"learnt_from": known, "notes": notes}
 
 
+def flatters(figures: dict[str, Any]) -> str:
+    """Return what titles must add where people learnt from are scored, empty where not."""
+    return "\npeople learnt from: figures flatter" if figures.get("learnt_from") else ""
+
+
 def _unseen(shipped: dict[str, Any]) -> str:
     figures = {name: shipped.get(name) for name in ("kappa", "macro_f1")}
     if not all(isinstance(value, float) for value in figures.values()):

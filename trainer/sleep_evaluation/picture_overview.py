@@ -33,6 +33,7 @@ def overview_picture(figures: dict[str, Any], title: str) -> Figure:
     for axes, (key, name) in zip(panels, PANELS, strict=True):
         values = [np.nan if row[key] is None else row[key] for row in rows]
         axes.bar(x, values, color=COLOURS["N2"], width=0.7, label="each night, said at once")
+        late: list[float] = []
         if final["delay_epochs"]:
             late = [np.nan if row[key] is None else row[key] for row in final["per_night"]]
             waited = f"each night, after {final['delay_s']:g} s more"
@@ -49,8 +50,10 @@ def overview_picture(figures: dict[str, Any], title: str) -> Figure:
             pair = ceiling["pairwise_kappa"]["mean"]
             said = f"two human scorers {pair:.3f}*"
             axes.axhline(pair, color=HUMAN, linestyle=":", linewidth=2, label=said)
-        known = [value for value in values if np.isfinite(value)]
-        axes.set(ylabel=name, ylim=(min([0.0, *known]), 1.0))
+        drawn = [*values, *late, np.nan if figures[key] is None else figures[key]]
+        lowest = float(np.nanmin([0.0, *drawn]))
+        axes.set(ylabel=name, ylim=(lowest - 0.05 if lowest < 0 else 0.0, 1.0))
+        axes.axhline(0.0, color="black", linewidth=0.8)
         axes.grid(axis="y", alpha=0.3)
         axes.set_axisbelow(True)
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from edge_app.errors import SinkError
 from trainer.datasets.sleep_stages import EPOCH_S
 from trainer.path_checks import make_folder
+from trainer.sleep_evaluation.learnt import flatters
 from trainer.sleep_evaluation.night_answers import NightAnswers
 from trainer.sleep_evaluation.picture_confidence import confidence_picture
 from trainer.sleep_evaluation.picture_confusion import confusion_picture
@@ -72,7 +73,10 @@ def _pictures(
         yield "confusion_final.png", confusion_picture(final, f"{head}{_waited(last)}")
     if figures["n"]:
         yield "confidence.png", confidence_picture(figures, f"{head}said at once")
-    yield "overview.png", overview_picture(figures, f"{name or 'Sleep staging'}, by night")
+    yield (
+        "overview.png",
+        overview_picture(figures, f"{name or 'Sleep staging'}, by night{flatters(figures)}"),
+    )
     for night in nights[0]:
         file = re.sub(r"[^\w.-]+", "_", night.night)
         yield f"hypnogram_{file}.png", hypnogram_picture(night, "said at once")

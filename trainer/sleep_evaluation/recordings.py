@@ -26,6 +26,9 @@ _TRIMMED = (
     " whole recordings are mostly waking, which flatters."
 )
 
+FEW_EPOCHS = 200
+"""Under these a remark is made: 1 h 40 min."""
+
 Progress = Callable[[str], None]
 
 
@@ -59,16 +62,24 @@ def find_nights(data: Path, hypnogram: Path | None) -> tuple[ScoredNight, ...]:
         The nights by name.
 
     Raises:
-        ConfigError: a recording without hypnogram, or a folder with one.
+        ConfigError: a recording without hypnogram, or a folder or an archive with one.
         DatasetError: a folder with files that have no partner.
     """
+    if data.suffix.lower() == ".npz":
+        raise ConfigError(
+            "an archive has its own labels",
+            source=str(data),
+            got=f"--hypnogram {hypnogram}",
+            next_step="Leave --hypnogram out",
+        )
     if data.is_dir() == (hypnogram is not None):
         raise ConfigError(
             "one recording needs one hypnogram, and a folder of pairs needs none",
             source=str(data),
             expected="--data PSG.edf --hypnogram FILE, or --data FOLDER",
             got="a folder and --hypnogram" if hypnogram else "a recording without --hypnogram",
-            next_step="Name the expert's stages with --hypnogram, or a folder of pairs alone",
+            next_step="Name the expert's stages with --hypnogram (the same file again where"
+            " it is an EDF+ that carries them as annotations), or a folder of pairs alone",
         )
     if hypnogram is None:
         return tuple(
@@ -127,11 +138,14 @@ def evaluate_recordings(
             whole.setdefault(delay, []).append(answers)
             cut = within_half_an_hour_of_sleep(answers) if night.published else answers
             scored.setdefault(delay, []).append(cut)
-    figures = sleep_figures(scored, ceiling=ceiling_beside(data))
+    # Simulated nights are no people: neither human scorers nor those learnt from speak of them.
+    figures = sleep_figures(scored, ceiling=None if simulated else ceiling_beside(data))
     published = [night.subject for night in files if night.published]
-    remarks = learnt_remarks(shipped, published)
+    others = simulated and not bundle.manifest.simulated
+    remarks = learnt_remarks(shipped, [] if others else published)
     if published:
         remarks["notes"].append(_TRIMMED)
+    remarks["notes"].extend(_few(figures))
     return {
         "task": bundle.manifest.task,
         "bundle": bundle.manifest.name,
@@ -156,6 +170,11 @@ def _refuse_other_task(bundle: Bundle) -> None:
             got=f"task {bundle.manifest.task}, classes {', '.join(bundle.manifest.labels)}",
             next_step="Name a sleep bundle, such as exports/sleep",
         )
+
+
+def _few(figures: dict[str, Any]) -> list[str]:
+    n = figures["n"] + figures["abstained"]["n"]
+    return [f"Only {n} scored epochs: so few say little."] if n < FEW_EPOCHS else []
 
 
 def _told(notes: dict[str, list[str]]) -> list[str]:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from trainer.sleep_evaluation.agreement import SHORT
 from trainer.sleep_evaluation.comparison import signed_interval
+from trainer.sleep_evaluation.learnt import flatters
 from trainer.sleep_evaluation.style import number
 
 SHOWN_NIGHTS = 40
@@ -47,7 +48,7 @@ def _table(title: str, *heads: str) -> Table:
 
 
 def _by_delay(figures: dict[str, Any]) -> Table:
-    title = f"{figures['bundle']} on {figures['data']}"
+    title = f"{figures['bundle']} on {figures['data']}{flatters(figures)}"
     table = _table(title, "said", "n", "accuracy", "kappa", "macro-F1", "ECE", "no answer")
     rows = {_when(row): row for row in figures["delays"].values()}
     rows |= {f"{name.replace('_', ' ')}": row for name, row in figures["subsets"].items()}
@@ -78,19 +79,13 @@ def _by_delay(figures: dict[str, Any]) -> Table:
 
 
 def _in_time(figures: dict[str, Any]) -> Table:
-    table = _table(
-        "in time", "said", "changes/h", "seen after", "90 %", "missed", "revised", "kappa gained"
-    )
-    for row in figures["delays"].values():
-        seen = row["time_to_detect"]
-        table.add_row(
-            _when(row),
-            _rate(row["changes_per_hour"]["model"]),
-            *("-" if seen[key] is None else f"{seen[key]:.0f} s" for key in ("median_s", "p90_s")),
-            _percent(seen["missed_share"]),
-            _percent(row["revision_rate"]) if row["delay_epochs"] else "",
-            "" if row["gain"] is None else signed_interval(row["gain"]["kappa"]),
-        )
+    rows = [_in_time_cells(row) for row in figures["delays"].values()]
+    heads = ("said", "changes/h", "seen after", "90 %", "missed", "revised", "kappa gained")
+    columns = list(zip(heads, *rows, strict=True))
+    told = [column for column in columns if any(cell not in ("", "-") for cell in column[1:])]
+    table = _table("in time", *(column[0] for column in told))
+    for cells in zip(*(column[1:] for column in told), strict=True):
+        table.add_row(*cells)
     expert = _rate(figures["changes_per_hour"]["expert"])
     table.caption = (
         f"Expert: {expert} changes/h. Seen after: from a true change to the first answer that names"
@@ -99,19 +94,32 @@ def _in_time(figures: dict[str, Any]) -> Table:
     return table
 
 
+def _in_time_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    seen = row["time_to_detect"]
+    return (
+        _when(row),
+        _rate(row["changes_per_hour"]["model"]),
+        *("-" if seen[key] is None else f"{seen[key]:.0f} s" for key in ("median_s", "p90_s")),
+        _percent(seen["missed_share"]),
+        _percent(row["revision_rate"]) if row["delay_epochs"] else "",
+        "" if row["gain"] is None else signed_interval(row["gain"]["kappa"]),
+    )
+
+
 def _by_class(figures: dict[str, Any]) -> Table:
-    table = _table(
-        "by stage, said at once", "stage", "n", "F1", "sens.", "spec.", "prec.",
-        "no answer", "human F1*",
-    )  # fmt: skip
     ceiling = figures["human_ceiling"]
+    heads = ("stage", "n", "F1", "sens.", "spec.", "prec.", "no answer")
+    table = _table("by stage, said at once", *heads, *(["human F1*"] if ceiling else []))
     for stage, row in figures["per_class"].items():
+        occurs = {"f1": row["support"], "precision": row["support"]}
+        names = ("f1", "sensitivity", "specificity", "precision")
+        shown = (row[name] if occurs.get(name, True) else None for name in names)
         table.add_row(
             stage,
             str(row["support"]),
-            *(number(row[name]) for name in ("f1", "sensitivity", "specificity", "precision")),
+            *(number(value) for value in shown),
             _percent(figures["abstained"]["per_class"][stage]),
-            "-" if ceiling is None else number(ceiling["one_against_others"]["f1"][stage]),
+            *([number(ceiling["one_against_others"]["f1"][stage])] if ceiling else []),
         )
     return table
 
@@ -127,13 +135,18 @@ def _by_night(figures: dict[str, Any]) -> Table:
         heads = (number(row[key]) for key in SHORT)
         table.add_row(row["night"], str(row["n"]), *heads, str(row["abstained"]))
     over = figures["nights"]
-    heads = (f"{number(over[key]['mean'])} ± {number(over[key]['sd'])}" for key in SHORT)
-    table.add_row("mean ± sd", "", *heads)
+    if over["n"] > 1:
+        table.add_row("mean ± sd", "", *(_spread(over[key]) for key in SHORT))
     return table
 
 
 def _when(row: dict[str, Any]) -> str:
     return "at once" if not row["delay_epochs"] else f"{row['delay_s']:g} s later"
+
+
+def _spread(over: dict[str, float | None]) -> str:
+    mean = number(over["mean"])
+    return mean if over["sd"] is None else f"{mean} ± {number(over['sd'])}"
 
 
 def _ends(ends: list[float]) -> str:
