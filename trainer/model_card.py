@@ -21,7 +21,8 @@ STATEFUL = (
     " in uV^2; NaN where one is not known, all NaN for a missing or spoilt epoch: time goes"
     " on. One call an epoch: `state` is zeros at the start of a recording, then the `next_state`"
     " of the call before. `logits` and `probabilities` are of the newest epoch, `revised` of those"
-    " before it: `revised[0, 0]` of the last one, `revised[0, 1]` of the one before. Normalisation is inside; nothing looks ahead."
+    " before it: `revised[0, 0]` of the last one, `revised[0, 1]` of the one before. Normalisation"
+    " is inside; nothing looks ahead."
 )
 
 

@@ -71,7 +71,8 @@ def bundle_parts(lookahead: int, channel: str, people: tuple[str, ...]) -> Bundl
             " night with an expert's stages was at hand. Start it while the person is awake:"
             " started in the middle of sleep it says W too often and too surely for most of an hour"
             " (benchmarks/sleep_cold_start.py). Another amplifier or derivation with half or twice"
-            " the amplitude costs accuracy. N1 is the weakest stage. Nothing is known about old, ill, sedated or intensive-care"
+            " the amplitude costs accuracy. N1 is the weakest stage. Nothing is known about old,"
+            " ill, sedated or intensive-care"
             " sleepers, dry electrodes or other derivations."
         ),
     )

@@ -24,8 +24,8 @@ def measured(figures: dict[str, Any]) -> str:
     parts = [
         f"{figures['data']}: {figures['n']} labelled epochs of {figures['groups']} people, each"
         " answered for by a net that learnt from the others; one seed. The net that is shipped"
-        f" learnt from all of them. Baselines, seeds and their spread: `{COMPARISON}`. At once, 95 %"
-        f" over people: {_intervals(figures)}.",
+        f" learnt from all of them. Baselines, seeds and their spread: `{COMPARISON}`. At once,"
+        f" 95 % over people: {_intervals(figures)}.",
         table(["answered", *SHORT, "ECE", "answers revised"], _delays(figures)),
         f"Stage changes an hour: {_number(changes['model'], 1)}, by the expert"
         f" {_number(changes['expert'], 1)}.",
