@@ -15,6 +15,6 @@ CONDITIONING = EegConditioning(
     movement_uv=300.0,
     max_movement_fraction=0.5,
     max_mains_share=0.9,
-    estimate_every_s=5.0,
+    estimate_every_s=7.5,
 )
 """Of 180 epochs of real EEG, 30 minutes of three derivations, one is lost: a clipped one."""
