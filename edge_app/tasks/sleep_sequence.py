@@ -24,7 +24,8 @@ from edge_app.inference.runner import Runner
 from edge_app.rolling import normalised
 
 MAX_MISSING = 360
-"""Epochs in a row without features (3 h) after which another night begins. A state that steps over
+"""Epochs in a row without features (3 h), spoilt or lost to a reopening, after which another night
+begins; windowing ends a silence of over an hour by itself. A state that steps over
 missing epochs stays right: on the nights of the band-power archive the first ten minutes after a
 gap of ten were staged with an accuracy of .86, from zeros .44; after half an hour .85 and .42."""
 MAX_LOOKAHEAD = 10
