@@ -27,7 +27,8 @@ MAX_MISSING = 360
 """Epochs in a row without features (3 h), spoilt or lost to a reopening, after which another night
 begins; windowing ends a silence of over an hour by itself. A state that steps over
 missing epochs stays right: on the nights of the band-power archive the first ten minutes after a
-gap of ten were staged with an accuracy of .86, from zeros .44; after half an hour .85 and .42."""
+gap of ten were staged with an accuracy of .88, from zeros .42; after half an hour .84 and .42
+(benchmarks/sleep_cold_start.py)."""
 MAX_LOOKAHEAD = 10
 _FLOOR = 1e-9
 
