@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
-from edge_app.errors import DatasetError  # noqa: E402
+from edge_app.errors import DatasetError, TrainingError  # noqa: E402
 from trainer.datasets.fer2013 import LABELS  # noqa: E402
 from trainer.experiment import Split  # noqa: E402
 from trainer.experiments.emotion import EmotionExperiment, EmotionOptions  # noqa: E402
 from trainer.experiments.face_augmentation import cut_mix  # noqa: E402
-from trainer.models.vgg_residual import VggResidual  # noqa: E402
+from trainer.learning_curve import Row  # noqa: E402
+from trainer.models.face_vgg import FaceVgg, shrinking  # noqa: E402
 from trainer.models.vgg_small import VggSmall  # noqa: E402
 from trainer.splits import refuse_leak  # noqa: E402
+from trainer.teachers import Teachers  # noqa: E402
 
 STILL = {
     "rotate_deg": 0.0,
@@ -124,13 +128,71 @@ def test_the_loss_of_shares_is_the_mix_of_the_losses() -> None:
     assert float(mixed) == pytest.approx(float(0.7 * apart[0] + 0.3 * apart[1]), abs=1e-5)
 
 
-def test_the_residual_model_has_the_size_it_says() -> None:
-    model = VggResidual(7).eval()
-    widths = (32, 64, 128, 256)
+def test_our_network_has_the_size_it_says_and_takes_bytes() -> None:
+    model = FaceVgg(7).eval()
+    widths = (16, 48, 112, 224)
     kernels = sum(9 * b * a + 2 * 9 * a * a for b, a in zip((1, *widths), widths, strict=False))
-    norms, last = 3 * 2 * sum(widths), 256 * 7 + 7
-    assert sum(p.numel() for p in model.parameters()) == kernels + norms + last == 1_958_759
-    assert model(torch.zeros(2, 1, 48, 48, dtype=torch.uint8)).shape == (2, 7)
+    norms, last = 3 * 2 * sum(widths), 224 * 7 + 7
+    assert sum(p.numel() for p in model.parameters()) == kernels + norms + last == 1_460_247
+    grey = torch.randint(0, 256, (2, 1, 48, 48), dtype=torch.uint8)
+    assert model(grey).shape == (2, 7)
+    assert torch.equal(model(grey), model(grey.float()))
+
+
+def test_answers_are_made_at_the_smaller_size_and_training_at_any() -> None:
+    import cv2
+
+    model = FaceVgg(7, (4, 8), answer_px=24, dropout=0.0).eval()
+    grey = torch.rand(3, 1, 48, 48, generator=torch.Generator().manual_seed(2)) * 255.0
+    halves = np.stack([cv2.resize(one[0].numpy(), (24, 24), interpolation=1) for one in grey])
+    assert float((shrinking(48, 24) @ torch.ones(48, 1) - 1.0).abs().max()) < 1e-6
+    smooth = torch.nn.functional.interpolate(grey, size=(24, 24), mode="bilinear", antialias=True)
+    assert torch.allclose(model(grey), model.answer(smooth), atol=1e-4)
+    assert not torch.allclose(model(grey), model.answer(torch.from_numpy(halves)[:, None]))
+    assert model.train()(grey[..., :30, :30]).shape == (3, 7)
+
+
+def test_what_teachers_say_joins_the_labels(tmp_path: Path, faces: torch.Tensor) -> None:
+    options = {"model": "face_vgg", "channels": [4, 8], "answer_px": 44}
+    models = []
+    for name in ("one", "two"):
+        experiment = EmotionExperiment(EmotionOptions.model_validate(STILL | options))
+        torch.manual_seed(len(models))
+        models.append(experiment.build_model().eval())
+        row = Row(0, 0.1, 1.0, 1.0, 0.5, 0.5, 1.0)
+        (tmp_path / name).mkdir()
+        best = {"row": asdict(row), "weights": models[-1].state_dict()}
+        torch.save(best, tmp_path / name / "best.pt")
+        document = {"task": "emotion", "seed": 1, "experiment": STILL | options}
+        document["fit"] = {"passes": 1, "batch": 8, "learning_rate": 0.1}
+        (tmp_path / name / "recipe.yaml").write_text(yaml.safe_dump(document))
+    taught = STILL | options | {"teachers": [tmp_path / "one", tmp_path / "two"]}
+    experiment = EmotionExperiment(EmotionOptions.model_validate(taught | {"teacher_share": 0.6}))
+    targets = torch.arange(64) % 7
+    (seen,), shares = experiment.augment((faces,), targets, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        said = sum(torch.softmax(model.answer(seen), dim=1) for model in models) / 2
+    expected = 0.4 * torch.eye(7)[targets] + 0.6 * said
+    assert float((shares - expected).abs().max()) < 0.01  # the teachers answer in bfloat16
+    assert torch.allclose(shares.sum(dim=1), torch.ones(64), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("classes", "match"), [(7, "no such run to learn from"), (5, "cannot teach")]
+)
+def test_a_run_that_cannot_teach_is_refused(tmp_path: Path, classes: int, match: str) -> None:
+    run = tmp_path / "run"
+    if classes == 5:
+        run.mkdir()
+        options = {"model": "vgg_small", "channels": [4, 8]}
+        model = EmotionExperiment(EmotionOptions.model_validate(options)).build_model()
+        row = Row(0, 0.1, 1.0, 1.0, 0.5, 0.5, 1.0)
+        torch.save({"row": asdict(row), "weights": model.state_dict()}, run / "best.pt")
+        document = {"task": "emotion", "seed": 1, "experiment": options}
+        document["fit"] = {"passes": 1, "batch": 8, "learning_rate": 0.1}
+        (run / "recipe.yaml").write_text(yaml.safe_dump(document))
+    with pytest.raises(TrainingError, match=match):
+        Teachers((run,), classes)
 
 
 def test_the_model_takes_bytes_and_has_the_size_it_says() -> None:

@@ -17,7 +17,8 @@ from trainer.registry import EXPERIMENTS, experiment_class  # noqa: E402
 
 EMOTION = RECIPES_DIR / "emotion_vgg_small.yaml"
 SHIPPED = {
-    "emotion_vgg_residual",
+    "emotion",
+    "emotion_teacher",
     "emotion_vgg_small",
     "seq_sleep_net",
     "seq_sleep_net_bedside",
