@@ -13,7 +13,7 @@ import yaml
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
-from edge_app.errors import DatasetError, TrainingError  # noqa: E402
+from edge_app.errors import ConfigError, DatasetError, TrainingError  # noqa: E402
 from trainer.datasets.fer2013 import LABELS  # noqa: E402
 from trainer.experiment import Split  # noqa: E402
 from trainer.experiments.emotion import EmotionExperiment, EmotionOptions  # noqa: E402
@@ -21,6 +21,7 @@ from trainer.experiments.face_augmentation import cut_mix  # noqa: E402
 from trainer.learning_curve import Row  # noqa: E402
 from trainer.models.face_vgg import FaceVgg, shrinking  # noqa: E402
 from trainer.models.vgg_small import VggSmall  # noqa: E402
+from trainer.narrowing import narrowed  # noqa: E402
 from trainer.splits import refuse_leak  # noqa: E402
 from trainer.teachers import Teachers  # noqa: E402
 
@@ -249,3 +250,33 @@ def test_the_data_are_named_by_what_was_left_out() -> None:
     assert name(drop_conflicting=False, drop_blank=False) == (
         "FER-2013 Training, without copies of PublicTest"
     )
+
+
+def test_a_narrower_network_keeps_the_weightiest_channels_of_each_stage() -> None:
+    torch.manual_seed(3)
+    wide = FaceVgg(7, (6, 10), dropout=0.0).eval()
+    with torch.no_grad():  # channels that do nothing: gain and offset nought
+        for widening, block, idle in (
+            (wide.stages[0], wide.stages[1], [1, 4]),
+            (wide.stages[3], wide.stages[4], [0, 3, 7, 8]),
+        ):
+            for norm in (widening[1], block.first[1], block.second[1]):
+                norm.weight.uniform_(0.5, 1.0)
+                norm.bias.uniform_(-0.5, 0.5)
+                norm.weight[idle] = 0.0
+                norm.bias[idle] = 0.0
+    narrow = FaceVgg(7, (4, 6), dropout=0.0).eval()
+    narrow.load_state_dict(narrowed(wide.state_dict(), (4, 6)))
+    grey = torch.rand(5, 1, 48, 48) * 255.0
+    assert torch.allclose(narrow(grey), wide(grey), atol=1e-5)  # nothing but idle ones was lost
+    with pytest.raises(ConfigError, match="not a wider one"):
+        narrowed(wide.state_dict(), (8, 6))
+    with pytest.raises(ConfigError, match="not a wider one"):
+        narrowed(wide.state_dict(), (4, 6, 8))
+
+
+def test_kept_channels_stay_in_their_order_when_nothing_is_cut() -> None:
+    torch.manual_seed(4)
+    wide = FaceVgg(7, (4, 6))
+    same = narrowed(wide.state_dict(), (4, 6))
+    assert all(torch.equal(tensor, same[name]) for name, tensor in wide.state_dict().items())

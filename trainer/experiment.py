@@ -175,6 +175,20 @@ class Experiment(ABC):
     def build_model(self) -> nn.Module:
         """Return a fresh model: ``forward(*inputs)`` gives logits, class axis last."""
 
+    def start(self, model: nn.Module) -> None:
+        """Give a fresh model what training starts from; random weights as it stands.
+
+        Called once when a run begins, not on a resume.
+
+        Args:
+            model: from ``build_model``.
+        """
+        del model
+
+    def story(self) -> str:
+        """Return what else made the weights, for the model card; nothing as it stands."""
+        return ""
+
     def begin_pass(self, index: int, passes: int) -> None:
         """Prepare for a pass of training, for what changes from pass to pass; nothing as it stands.
 

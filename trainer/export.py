@@ -145,7 +145,9 @@ def load_best_pass(run: RunDir, recipe: Recipe, data_dir: Path) -> Trained:
         Calibration(temperature=temperature, fitted_on=validation.name),
         validation,
         "validation",
-        f"Exported: pass {best.row.index + 1}, the best on validation.",
+        " ".join(
+            [f"Exported: pass {best.row.index + 1}, the best on validation.", experiment.story()]
+        ).strip(),
     )
 
 

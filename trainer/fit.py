@@ -54,6 +54,8 @@ def fit(
     fabric = Fabric(accelerator="auto", devices=1, precision=options.precision)
     torch.manual_seed(recipe.seed)
     bare_model = experiment.build_model()
+    if not run.has_checkpoint():
+        experiment.start(bare_model)
     n_parameters = sum(parameter.numel() for parameter in bare_model.parameters())
     console.print(f"{type(bare_model).__name__}: {n_parameters:,} parameters", highlight=False)
     if options.channels_last:

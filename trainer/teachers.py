@@ -8,11 +8,15 @@ picture is worth having. The student alone is exported.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from edge_app.errors import TrainingError
+
+if TYPE_CHECKING:
+    from trainer.run_dir import RunDir
 
 
 class Teachers:
@@ -51,16 +55,8 @@ class Teachers:
 
 def _load(path: Path, n_labels: int) -> nn.Module:
     from trainer.recipe import load_recipe  # it knows the experiments, which know this file
-    from trainer.run_dir import RunDir
 
-    run = RunDir(path)
-    if not (path / "recipe.yaml").is_file():
-        raise TrainingError(
-            "no such run to learn from",
-            source=str(path),
-            expected="the folder of a finished `trainer fit`",
-            next_step="Train the teacher first, or set experiment.teachers=[]",
-        )
+    run = finished_run(path)
     best = run.load_best()
     model = load_recipe(path / "recipe.yaml").experiment.build_model()
     run.load_weights(model, best.weights, "best.pt")
@@ -74,3 +70,45 @@ def _load(path: Path, n_labels: int) -> nn.Module:
             next_step="Train the teacher by emotion_teacher on the same data",
         )
     return model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def finished_run(path: Path) -> RunDir:
+    """Return a run that another one learns from.
+
+    Args:
+        path: its folder.
+
+    Returns:
+        The run.
+
+    Raises:
+        TrainingError: there is none.
+    """
+    from trainer.run_dir import RunDir
+
+    if not (path / "recipe.yaml").is_file():
+        raise TrainingError(
+            "no such run to learn from",
+            source=str(path),
+            expected="the folder of a finished `trainer fit`",
+            next_step="Train it first: `trainer fit emotion_teacher`; or set"
+            " experiment.teachers=[] and experiment.narrowed_from=null",
+        )
+    return RunDir(path)
+
+
+def origin(path: Path) -> str:
+    """Return in a sentence where a run that others learn from comes from.
+
+    Args:
+        path: its folder.
+
+    Returns:
+        Its name, best accuracy, command and commit.
+
+    Raises:
+        TrainingError: there is no such run.
+    """
+    run = finished_run(path)
+    best, by = run.load_best().row, run.provenance()
+    return f"{path.name} (pass {best.index + 1}, {best.accuracy:.4f}; {by.command}; {by.commit})."

@@ -17,8 +17,9 @@ from trainer.experiment import BundleParts, Experiment, ExperimentOptions, Graph
 from trainer.experiments import emotion_bundle, emotion_data
 from trainer.experiments.emotion_models import build_face_model
 from trainer.experiments.emotion_options import EmotionOptions
-from trainer.experiments.face_augmentation import cut_mix, erase, move, relight
-from trainer.teachers import Teachers
+from trainer.experiments.face_augmentation import FaceAugmentation, cut_mix
+from trainer.narrowing import narrowed
+from trainer.teachers import Teachers, finished_run, origin
 
 
 class EmotionExperiment(Experiment):
@@ -33,6 +34,15 @@ class EmotionExperiment(Experiment):
         self.options: EmotionOptions = options
         self._pictures = emotion_data.FacePictures()
         self._teachers: Teachers | None = None
+        self._augmentation = FaceAugmentation(
+            rotate_deg=options.rotate_deg,
+            scale=options.scale,
+            shift=options.shift,
+            shear_deg=options.shear_deg,
+            brightness=options.brightness,
+            contrast=options.contrast,
+            erase_probability=options.erase_probability,
+        )
         self.begin_pass(0, 1)
 
     def load(self, data_dir: Path) -> tuple[Split, Split]:
@@ -51,6 +61,20 @@ class EmotionExperiment(Experiment):
         """Return a fresh network of the recipe's kind."""
         return build_face_model(self.options, len(fer2013.LABELS))
 
+    def start(self, model: nn.Module) -> None:
+        """Cut weights out of a wider run, or read pretrained ones, where the recipe says so."""
+        if self.options.narrowed_from is not None:
+            wide = finished_run(self.options.narrowed_from)
+            model.load_state_dict(narrowed(wide.load_best().weights, self.options.channels))
+
+    def story(self) -> str:
+        """Return who taught the network and what it started from."""
+        options = self.options
+        said = [f"Taught by {origin(run)}" for run in options.teachers]
+        if options.narrowed_from is not None:
+            said.append(f"Started from the weightiest channels of {origin(options.narrowed_from)}")
+        return " ".join(said)
+
     def augment(
         self, inputs: tuple[Tensor, ...], targets: Tensor, generator: torch.Generator
     ) -> tuple[tuple[Tensor, ...], Tensor]:
@@ -59,16 +83,7 @@ class EmotionExperiment(Experiment):
         Where faces are mixed or teachers are asked, targets become (n, n_labels) shares.
         """
         options = self.options
-        faces = move(
-            inputs[0].float(),
-            generator,
-            size_px=self._size_px,
-            rotate_deg=options.rotate_deg,
-            scale=options.scale,
-            shift=options.shift,
-        )
-        faces = relight(faces, generator, brightness=options.brightness, contrast=options.contrast)
-        faces = erase(faces, generator, probability=options.erase_probability)
+        faces = self._augmentation(inputs[0].float(), self._size_px, generator)
         draw = float(torch.rand(1, generator=generator, device=generator.device))
         if self._mixing and draw < options.cutmix_probability:
             faces, targets = cut_mix(faces, targets, len(fer2013.LABELS), generator)

@@ -36,6 +36,11 @@ class EmotionOptions(ExperimentOptions):
     teachers: tuple[Path, ...] = Field(
         default=(), description="Folders of finished runs whose answers join the labels."
     )
+    narrowed_from: Path | None = Field(
+        default=None,
+        description="Folder of a finished run of a wider face_vgg whose weightiest channels are"
+        " what training starts from; null: random weights.",
+    )
     teacher_share: float = Field(
         default=0.7, ge=0.0, le=1.0, description="Of each target, where there are teachers."
     )
@@ -55,6 +60,7 @@ class EmotionOptions(ExperimentOptions):
     shift: float = Field(
         default=0.1, ge=0.0, le=0.5, description="Largest share of the width moved."
     )
+    shear_deg: float = Field(default=0.0, ge=0.0, le=45.0, description="Largest shear.")
     brightness: float = Field(
         default=0.15, ge=0.0, le=1.0, description="Largest share of 255 added."
     )

@@ -5,100 +5,78 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from kornia import augmentation as kornia
+from torch import Tensor, nn
 from torch.nn import functional
 
-
-def _uniform(n: int, generator: torch.Generator) -> Tensor:
-    """Return n numbers from -1 to 1."""
-    return torch.rand(n, generator=generator, device=generator.device) * 2.0 - 1.0
+ERASED_SHARE = (0.02, 0.33)
+"""Of a picture, painted over: Zhong et al. 2017, arXiv 1708.04896."""
 
 
-def move(
-    faces: Tensor,
-    generator: torch.Generator,
-    *,
-    size_px: int,
-    rotate_deg: float,
-    scale: float,
-    shift: float,
-) -> Tensor:
-    """Flip, turn, scale and shift each face by its own amounts; borders are repeated.
+class FaceAugmentation:
+    """Random flips, turns, zooms, shifts, shears, light and patches, by kornia.
 
     Args:
-        faces: (n, 1, height, width) float.
-        generator: of every draw.
-        size_px: side of what is returned.
         rotate_deg: largest turn.
         scale: largest share grown or shrunk.
         shift: largest share of the width moved.
-
-    Returns:
-        (n, 1, size_px, size_px).
-    """
-    n = len(faces)
-    flip = torch.where(_uniform(n, generator) < 0, -1.0, 1.0)
-    angle = math.radians(rotate_deg) * _uniform(n, generator)
-    zoom = 1.0 + scale * _uniform(n, generator)
-    # The grid spans -1 to 1, so a shift of the whole width is 2.
-    shift_x = 2.0 * shift * _uniform(n, generator)
-    shift_y = 2.0 * shift * _uniform(n, generator)
-    cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
-    top = torch.stack([flip * cos, -sin, shift_x], dim=1)
-    bottom = torch.stack([flip * sin, cos, shift_y], dim=1)
-    grid = functional.affine_grid(
-        torch.stack([top, bottom], dim=1), [n, 1, size_px, size_px], align_corners=False
-    )
-    return functional.grid_sample(faces, grid, padding_mode="border", align_corners=False)
-
-
-def relight(
-    faces: Tensor, generator: torch.Generator, *, brightness: float, contrast: float
-) -> Tensor:
-    """Change each face's contrast around its mean, and its brightness.
-
-    Args:
-        faces: (n, 1, height, width) grey levels 0-255.
-        generator: of every draw.
+        shear_deg: largest shear along the rows.
         brightness: largest share of 255 added.
-        contrast: largest share changed.
-
-    Returns:
-        The same shape, held within 0 to 255.
+        contrast: largest share by which the grey levels are stretched.
+        erase_probability: share of the faces that a grey patch is painted on.
     """
-    gain = 1.0 + contrast * _uniform(len(faces), generator)
-    offset = 255.0 * brightness * _uniform(len(faces), generator)
-    mean = faces.mean(dim=(1, 2, 3), keepdim=True)
-    faces = (faces - mean) * gain[:, None, None, None] + mean + offset[:, None, None, None]
-    return faces.clamp(0.0, 255.0)
 
+    def __init__(
+        self,
+        *,
+        rotate_deg: float,
+        scale: float,
+        shift: float,
+        shear_deg: float,
+        brightness: float,
+        contrast: float,
+        erase_probability: float,
+    ) -> None:
+        steps: list[nn.Module] = [kornia.RandomHorizontalFlip(p=0.5)]
+        if rotate_deg or scale or shift or shear_deg:
+            steps.append(
+                kornia.RandomAffine(
+                    rotate_deg,
+                    translate=(shift, shift),
+                    scale=(1.0 - scale, 1.0 + scale),
+                    shear=(-shear_deg, shear_deg),
+                    padding_mode="border",
+                    p=1.0,
+                )
+            )
+        if brightness:
+            steps.append(kornia.RandomBrightness((1.0 - brightness, 1.0 + brightness), p=1.0))
+        if contrast:
+            steps.append(kornia.RandomContrast((1.0 - contrast, 1.0 + contrast), p=1.0))
+        self._steps = nn.Sequential(*steps)
+        self._erase = kornia.RandomErasing(ERASED_SHARE, value=0.5, p=erase_probability)
 
-def erase(faces: Tensor, generator: torch.Generator, *, probability: float) -> Tensor:
-    """Paint one rectangle of 2 to 33 % of some faces in one random grey.
+    def __call__(self, faces: Tensor, size_px: int, generator: torch.Generator) -> Tensor:
+        """Return the faces as they might have been.
 
-    Args:
-        faces: (n, 1, size, size) grey levels.
-        generator: of every draw.
-        probability: share of the faces that are painted on.
+        Args:
+            faces: (n, 1, height, width) grey levels 0-255, float.
+            size_px: side of what is returned.
+            generator: of every draw.
 
-    Returns:
-        The same shape. Source: Zhong et al. 2017, arXiv 1708.04896.
-    """
-    n, size_px = len(faces), faces.shape[-1]
-    device = generator.device
-
-    def draw(low: float, high: float) -> Tensor:
-        return low + (high - low) * torch.rand(n, generator=generator, device=device)
-
-    area, aspect = draw(0.02, 0.33) * size_px**2, torch.exp(draw(math.log(0.3), math.log(3.3)))
-    half_height, half_width = (area * aspect).sqrt() / 2.0, (area / aspect).sqrt() / 2.0
-    centre_y, centre_x = draw(0.0, size_px), draw(0.0, size_px)
-    grey, chosen = draw(0.0, 255.0), draw(0.0, 1.0) < probability
-    at = torch.arange(size_px, device=device, dtype=torch.float32)
-    rows = (at[None] - centre_y[:, None]).abs() < half_height[:, None]
-    columns = (at[None] - centre_x[:, None]).abs() < half_width[:, None]
-    patch = rows[:, None, :, None] & columns[:, None, None, :] & chosen[:, None, None, None]
-    return torch.where(patch, grey[:, None, None, None], faces)
+        Returns:
+            (n, 1, size_px, size_px) float, within 0 to 255.
+        """
+        seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
+        with torch.random.fork_rng(devices=()):  # kornia draws from torch's own sequence
+            torch.manual_seed(seed)
+            moved = self._steps(faces / 255.0)
+            if moved.shape[-2:] != (size_px, size_px):
+                moved = functional.interpolate(
+                    moved, size=(size_px, size_px), mode="bilinear", antialias=True
+                )
+            hidden: Tensor = self._erase(moved)
+        return hidden.clamp(0.0, 1.0) * 255.0
 
 
 def cut_mix(
