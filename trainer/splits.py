@@ -2,45 +2,117 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from edge_app.errors import DatasetError
+from trainer.datasets.face_copies import count_other_labels, picture_hashes
 from trainer.experiment import Split
 
+_SHOWN = 5
 
-def refuse_leak(train: Split, validation: Split) -> None:
-    """Compare the groups of both sides.
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """What stands on both sides of a split.
+
+    Args:
+        names: of the two sides.
+        groups: persons (or files, where persons are not known) on both, a few of them.
+        n_groups: how many there are.
+        copies: pictures of the second side that are pixel-identical to one of the first.
+        other_label: of those, how many have another label there.
+        of: pictures of the second side.
+    """
+
+    names: tuple[str, str]
+    groups: tuple[str, ...]
+    n_groups: int
+    copies: int
+    other_label: int
+    of: int
+
+    def __str__(self) -> str:
+        told = []
+        if self.n_groups:
+            told.append(f"{self.n_groups} group(s) stand in both {' and '.join(self.names)}")
+        if self.copies:
+            label = f", {self.other_label} with another label" if self.other_label else ""
+            told.append(
+                f"{self.copies} of {self.of} pictures of {self.names[1]} are pixel-identical to"
+                f" pictures of {self.names[0]}{label}"
+            )
+        return "; ".join(told)
+
+
+def find_leak(train: Split, validation: Split) -> Leak | None:
+    """Compare the groups of both sides, and the pictures where the examples are pictures.
 
     Args:
         train: what is learnt from.
         validation: what is not.
 
-    Raises:
-        DatasetError: a group stands in both.
+    Returns:
+        What stands in both, or None.
     """
-    refuse_shared(train.groups, validation.groups, (train.name, validation.name))
+    ours, theirs = _pictures(train), _pictures(validation)
+    shared: npt.NDArray[np.str_] = np.intersect1d(train.groups, validation.groups)
+    copies = other_label = 0
+    if ours is not None and theirs is not None:
+        copied = np.isin(theirs, ours)
+        copies = int(copied.sum())
+        other_label = count_other_labels(
+            ours, train.targets.numpy(), theirs, validation.targets.numpy()
+        )
+        shared = np.setdiff1d(shared, theirs)  # where a group is a picture, it is told once
+    if not len(shared) and not copies:
+        return None
+    return Leak(
+        names=(train.name, validation.name),
+        groups=tuple(str(group) for group in shared[:_SHOWN]),
+        n_groups=len(shared),
+        copies=copies,
+        other_label=other_label,
+        of=len(validation.groups),
+    )
 
 
-def refuse_shared(
-    first: npt.NDArray[np.str_], second: npt.NDArray[np.str_], names: tuple[str, str]
-) -> None:
-    """Compare the groups of two sides.
+def refuse_leak(train: Split, validation: Split, *, allow: bool = False) -> str | None:
+    """Refuse sides that share a person or a picture.
 
     Args:
-        first: group of each example of one side.
-        second: of the other side.
-        names: what to call the sides.
+        train: what is learnt from.
+        validation: what is not.
+        allow: return what is shared instead.
+
+    Returns:
+        What is shared, in words, for the run, its figures and its card; None: nothing.
 
     Raises:
-        DatasetError: a group stands in both.
+        DatasetError: a group or a picture stands in both, and ``allow`` is False.
     """
-    shared = np.intersect1d(first, second)
-    if len(shared):
+    leak = find_leak(train, validation)
+    if leak is None:
+        return None
+    if not allow:
         raise DatasetError(
-            f"{len(shared)} group(s) stand in both {names[0]} and {names[1]}: "
-            "every figure would be too good",
+            f"{leak}: every figure would be too good",
             expected="no person or identical picture on both sides",
-            got=", ".join(str(group) for group in shared[:5]),
-            next_step="Split by person; correct the experiment's load()",
+            got=", ".join(leak.groups) or None,
+            next_step="Split by person and drop copies; or, to train all the same and have it told"
+            " in every figure and card, add --allow-leak",
         )
+    return str(leak)
+
+
+def _pictures(split: Split) -> npt.NDArray[np.str_] | None:
+    """Return a hash of each example that is a picture: uint8 of four axes; None for others."""
+    if not split.inputs:
+        return None
+    first = split.inputs[0]
+    if first.dtype != torch.uint8 or first.ndim != 4 or len(first) != len(split.groups):
+        return None
+    return picture_hashes(first.numpy())

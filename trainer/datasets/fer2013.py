@@ -1,107 +1,47 @@
-"""FER-2013: 48x48 grey faces in seven expressions, from the archive or from unpacked folders.
+"""FER-2013: 48x48 grey faces in seven expressions, and what is wrong with its splits.
 
-Goodfellow et al. 2013, arXiv 1307.0414. Layout: ``<any>/<class>/<Usage>_<id>.jpg`` with Usage
-Training, PublicTest or PrivateTest. Labels go by folder NAME into the csv's order: alphabetical
-folder order swaps neutral, sad and surprise. There are no person ids; the group of a picture is the
-hash of its pixels, so that identical pictures stay on one side of a split.
+Goodfellow et al. 2013, arXiv 1307.0414. Read from the csv, the archive or folders, see
+``face_reading``. Labels go by NAME into the csv's order: alphabetical folder order swaps neutral,
+sad and surprise. There are no person ids; the group of a picture is the hash of its pixels, so that
+identical pictures stay on one side of a split.
 """
 
 from __future__ import annotations
 
-import hashlib
-import lzma
-import tarfile
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_app.errors import DatasetError
+from trainer.datasets.face_reading import read_face_data
+from trainer.datasets.face_set import OWN, Faces
+from trainer.datasets.fer2013_facts import ARCHIVE, COUNTS, LABELS, SIZE_PX, USAGES
 
-LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-SIZE_PX = 48
-USAGES = ("Training", "PublicTest", "PrivateTest")
-OWN = "own"
-COUNTS = {
-    "Training": (3995, 436, 4097, 7215, 4830, 3171, 4965),
-    "PublicTest": (467, 56, 496, 895, 653, 415, 607),
-    "PrivateTest": (491, 55, 528, 879, 594, 416, 626),
-}
-"""Pictures by usage and label, in the order of ``LABELS``."""
-BLANK_RANGE = 8
-"""Grey levels from the darkest to the brightest pixel: blank ones span up to 3, others 47 on."""
-ARCHIVE = "fer2013.tar.xz"
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
-
-
-@dataclass(frozen=True, slots=True)
-class Faces:
-    """Pictures with their labels.
-
-    Args:
-        pixels: (n, 48, 48) uint8, grey levels.
-        labels: (n,) int64, index into ``LABELS``.
-        groups: (n,) hash of the pixels.
-        usage: Training, PublicTest, PrivateTest or own.
-    """
-
-    pixels: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
-    groups: npt.NDArray[np.str_]
-    usage: str
-
-    def take(self, keep: npt.NDArray[np.bool_]) -> Faces:
-        """Return the pictures where ``keep`` is True."""
-        return Faces(self.pixels[keep], self.labels[keep], self.groups[keep], self.usage)
-
-    @property
-    def blank(self) -> npt.NDArray[np.bool_]:
-        """True where all pixels have one grey level, give or take what JPEG does to it."""
-        flat = self.pixels.reshape(len(self.pixels), -1)
-        same: npt.NDArray[np.bool_] = flat.max(axis=1) - flat.min(axis=1) <= BLANK_RANGE
-        return same
-
-    @property
-    def counts(self) -> tuple[int, ...]:
-        """Pictures by label."""
-        return tuple(int(n) for n in np.bincount(self.labels, minlength=len(LABELS)))
+__all__ = ["ARCHIVE", "COUNTS", "LABELS", "OWN", "SIZE_PX", "USAGES", "Cleaning", "Faces"]
+__all__ += ["check_counts", "clean", "conflicting_mask", "is_published", "read_faces"]
 
 
 def read_faces(path: Path) -> dict[str, Faces]:
-    """Read every labelled picture under ``path``.
+    """Read every labelled picture under ``path`` at FER-2013's size.
 
     Args:
-        path: the archive, a folder that holds it (or ``fer2013/`` with it), or a folder of
-            pictures in folders named by class.
+        path: the archive or the csv, a folder that holds it (or ``fer2013/`` with it), or a folder
+            of pictures in folders named by class.
 
     Returns:
-        Usage to faces, ordered by file name; pictures without a usage in their name are ``own``.
+        Usage to faces, ordered by name; pictures without a usage are of an own split.
 
     Raises:
-        DatasetError: nothing there, an unreadable picture, or a FER-2013 picture that is not 48x48.
+        DatasetError: nothing there, or an unreadable picture or row.
     """
-    place = _locate(path)
-    found: dict[str, list[tuple[str, int, npt.NDArray[np.uint8]]]] = {}
-    for name, data in _archive_files(place) if place.is_file() else _folder_files(place):
-        parts = PurePosixPath(name)
-        label = parts.parent.name.lower()
-        if label not in LABELS or parts.suffix.lower() not in SUFFIXES:
-            continue
-        usage = parts.name.split("_")[0]
-        usage = usage if usage in USAGES else OWN
-        picture = _decode(data, name, resize=usage == OWN)
-        found.setdefault(usage, []).append((name, LABELS.index(label), picture))
-    if not found:
-        raise DatasetError(
-            "no labelled pictures",
-            source=str(path),
-            expected=f"{ARCHIVE}, or folders named {', '.join(LABELS)}",
-            next_step="Point --data at the folder that holds them",
-        )
-    return {usage: _faces(items, usage) for usage, items in sorted(found.items())}
+    return read_face_data(path, LABELS, SIZE_PX).faces
+
+
+def is_published(faces: Faces) -> bool:
+    """Return whether the pictures may be called FER-2013's: its counts, its size, nothing done."""
+    return faces.original and COUNTS.get(faces.usage) == faces.counts
 
 
 def check_counts(faces: Faces) -> None:
@@ -133,21 +73,28 @@ class Cleaning:
 
 
 def clean(
-    train: Faces, held_out: Faces, *, drop_conflicting: bool, drop_blank: bool
+    train: Faces,
+    held_out: Faces,
+    *,
+    drop_copies: bool = True,
+    drop_conflicting: bool,
+    drop_blank: bool,
 ) -> tuple[Faces, Cleaning]:
     """Leave out what leaks or misleads.
 
     Args:
         train: the split to clean.
-        held_out: its pixel-identical copies always go, or they would leak.
+        held_out: what is kept for validation.
+        drop_copies: drop pixel-identical copies of held-out pictures; kept, they leak.
         drop_conflicting: drop identical pictures with different labels, all of them.
         drop_blank: drop pictures of one grey level.
 
     Returns:
         The cleaned split, and how many pictures went for each reason, each counted once.
     """
-    copies = np.isin(train.groups, held_out.groups)
-    conflicting = conflicting_mask(train) & ~copies & drop_conflicting
+    hashes = train.hashes
+    copies = np.isin(hashes, held_out.hashes) & drop_copies
+    conflicting = _conflicting(hashes, train.labels) & ~copies & drop_conflicting
     blank = train.blank & ~copies & ~conflicting & drop_blank
     cleaning = Cleaning(int(copies.sum()), int(conflicting.sum()), int(blank.sum()))
     return train.take(~(copies | conflicting | blank)), cleaning
@@ -155,84 +102,16 @@ def clean(
 
 def conflicting_mask(faces: Faces) -> npt.NDArray[np.bool_]:
     """Return True for each picture that has an identical one with another label."""
-    _, group = np.unique(faces.groups, return_inverse=True)
-    lowest = np.full(group.max() + 1, len(LABELS))
-    highest = np.full(group.max() + 1, -1)
-    np.minimum.at(lowest, group, faces.labels)
-    np.maximum.at(highest, group, faces.labels)
+    return _conflicting(faces.hashes, faces.labels)
+
+
+def _conflicting(
+    hashes: npt.NDArray[np.str_], labels: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    _, group = np.unique(hashes, return_inverse=True)
+    lowest = np.full(len(hashes), np.iinfo(np.int64).max)
+    highest = np.full(len(hashes), -1)
+    np.minimum.at(lowest, group, labels)
+    np.maximum.at(highest, group, labels)
     mask: npt.NDArray[np.bool_] = (lowest != highest)[group]
     return mask
-
-
-def _locate(path: Path) -> Path:
-    for place in (path, path / ARCHIVE, path / "fer2013" / ARCHIVE):
-        if place.is_file():
-            return place
-    if (path / "fer2013").is_dir():
-        return path / "fer2013"
-    if path.is_dir():
-        return path
-    raise DatasetError(
-        "no such file or folder",
-        source=str(path),
-        next_step=f"Point --data at the folder that holds {ARCHIVE} or its unpacked folders",
-    )
-
-
-def _archive_files(path: Path) -> Iterator[tuple[str, bytes]]:
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                file = archive.extractfile(member) if member.isfile() else None
-                if file is not None:
-                    yield member.name, file.read()
-    except (tarfile.TarError, lzma.LZMAError, zlib.error, OSError, EOFError) as error:
-        raise DatasetError(
-            f"the archive cannot be read: {error}",
-            source=str(path),
-            next_step="Get the file again and compare its checksum",
-        ) from error
-
-
-def _folder_files(path: Path) -> Iterator[tuple[str, bytes]]:
-    try:
-        for file in path.rglob("*"):
-            if file.suffix.lower() in SUFFIXES and file.is_file():
-                yield file.relative_to(path.parent).as_posix(), file.read_bytes()
-    except OSError as error:
-        raise DatasetError(
-            f"a picture cannot be read: {error}",
-            source=str(path),
-            next_step="Check the permissions of the pictures and the disk they are on",
-        ) from error
-
-
-def _decode(data: bytes, name: str, *, resize: bool) -> npt.NDArray[np.uint8]:
-    import cv2
-
-    try:  # an empty file, or a header that claims an absurd size, raises
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-    except cv2.error:
-        picture = None
-    if picture is not None and resize and picture.shape != (SIZE_PX, SIZE_PX):
-        picture = cv2.resize(picture, (SIZE_PX, SIZE_PX), interpolation=cv2.INTER_AREA)
-    if picture is None or picture.shape != (SIZE_PX, SIZE_PX):
-        raise DatasetError(
-            "not a readable picture" if picture is None else "wrong size for FER-2013",
-            source=name,
-            expected=f"{SIZE_PX}x{SIZE_PX} grey pixels",
-            got=None if picture is None else picture.shape,
-            next_step="Get an unaltered copy of the data set",
-        )
-    return np.asarray(picture, dtype=np.uint8)
-
-
-def _faces(items: list[tuple[str, int, npt.NDArray[np.uint8]]], usage: str) -> Faces:
-    items.sort(key=lambda item: item[0])
-    pixels = np.stack([picture for _, _, picture in items])
-    return Faces(
-        pixels=pixels,
-        labels=np.array([label for _, label, _ in items], dtype=np.int64),
-        groups=np.array([hashlib.sha256(picture.tobytes()).hexdigest()[:32] for picture in pixels]),
-        usage=usage,
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,124 +12,244 @@ import torch
 
 from edge_app.errors import DatasetError
 from trainer.datasets import fer2013
+from trainer.datasets.clinical_faces import LAYOUT as CLINICAL
+from trainer.datasets.face_copies import difference_hashes, near_copies, picture_hashes
+from trainer.datasets.face_division import divide
+from trainer.datasets.face_reading import locate
+from trainer.datasets.face_set import OWN, OWN_TEST, OWN_TRAIN, OWN_VALIDATION, FaceData, Faces
+from trainer.datasets.fer2013_facts import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 from trainer.experiment import Split
 from trainer.experiments.emotion_options import EmotionOptions
+from trainer.experiments.emotion_pictures import FacePictures, called
 
 logger = logging.getLogger(__name__)
 
+__all__ = ["FacePictures", "load_evaluation", "load_splits", "subset_masks"]
 
-class FacePictures:
-    """The pictures of one experiment, each folder read once."""
-
-    def __init__(self) -> None:
-        self._read: dict[Path, dict[str, fer2013.Faces]] = {}
-
-    def at(self, path: Path) -> dict[str, fer2013.Faces]:
-        """Return the pictures of a folder or archive by their usage."""
-        if path not in self._read:
-            self._read[path] = fer2013.read_faces(path)
-        return self._read[path]
+TO_SCORE = (PUBLIC_TEST, PRIVATE_TEST, OWN_TEST, OWN_VALIDATION, OWN, OWN_TRAIN)
+"""What is scored where there are several: the first of these."""
 
 
 def load_splits(pictures: FacePictures, path: Path, options: EmotionOptions) -> tuple[Split, Split]:
-    """Return cleaned Training, and PublicTest.
+    """Return what to learn from, cleaned, and what to choose by.
 
     Args:
         pictures: reads them.
         path: the data.
-        options: what to clean away.
+        options: how to divide, and what to clean away.
 
     Returns:
         Training and validation.
 
     Raises:
-        DatasetError: data missing or damaged.
+        DatasetError: data missing or damaged, no such split, or a class to learn without pictures.
     """
-    faces = pictures.at(path)
-    missing = {"Training", "PublicTest"} - set(faces)
-    if missing:
-        raise DatasetError(
-            f"no {' and no '.join(sorted(missing))} pictures",
-            source=str(path),
-            expected="FER-2013 with Training and PublicTest",
-            got=sorted(faces),
-            next_step=f"Point --data at the folder that holds {fer2013.ARCHIVE}",
-        )
-    train, validation = faces["Training"], faces["PublicTest"]
-    fer2013.check_counts(train)
-    fer2013.check_counts(validation)
+    data = pictures.at(path)
+    if options.split == "own":
+        train, validation, _ = _divided(pictures, data, options)
+    else:
+        train, validation = _official(pictures, data, path)
+    names = _name(train, data), _name(validation, data)
+    for side in (train, validation):
+        _tell_if_spoiled(pictures, side)
     train, cleaning = fer2013.clean(
         train,
         validation,
+        drop_copies=options.clean_copies,
         drop_conflicting=options.drop_conflicting,
         drop_blank=options.drop_blank,
     )
     logger.info(
-        "FER-2013: left out of Training %d copies of PublicTest pictures, %d with conflicting "
-        "labels, %d blank; %d remain. PublicTest %d.",
+        "left out of %s: %d copies of pictures of %s, %d with conflicting labels, %d blank;"
+        " %d remain, and %d to choose by",
+        names[0],
         cleaning.copies,
+        names[1],
         cleaning.conflicting,
         cleaning.blank,
         len(train.labels),
         len(validation.labels),
     )
-    return _split(train), _split(validation)
+    missing = _missing(train, options)
+    if missing:
+        raise DatasetError(
+            f"no picture to learn {', '.join(missing)} from",
+            source=str(path),
+            expected="pictures of every class",
+            got=dict(zip(options.classes, train.counts, strict=True)),
+            next_step="Add some, or name the classes that are there with"
+            " --set 'experiment.classes=[...]'",
+        )
+    return _split(pictures, train, names[0]), _split(pictures, validation, names[1])
 
 
-def load_evaluation(pictures: FacePictures, path: Path) -> Split:
-    """Return PublicTest, or every picture of a folder that is not FER-2013's.
+def load_evaluation(pictures: FacePictures, path: Path, options: EmotionOptions) -> Split:
+    """Return what may be scored: PublicTest, or a folder's test side, or every picture there.
 
     Args:
         pictures: reads them.
         path: the data.
+        options: how the experiment divides.
 
     Returns:
-        What may be scored.
+        PublicTest where there is any, also among others; of an own split the persons held out.
 
     Raises:
         DatasetError: data missing or damaged, or only what was learnt from.
     """
-    faces = pictures.at(path)
-    for usage in ("PublicTest", fer2013.OWN):
-        if usage in faces:
-            if usage != fer2013.OWN:
-                fer2013.check_counts(faces[usage])
-            return _split(faces[usage])
-    raise DatasetError(
-        "no pictures to evaluate on",
-        source=str(path),
-        expected=f"PublicTest pictures, or folders named {', '.join(fer2013.LABELS)}",
-        got=sorted(faces),
-        next_step="Training pictures are learnt from: evaluate on others",
-    )
+    data = pictures.at(path)
+    if options.split == "own":
+        _, validation, test = _divided(pictures, data, options)
+        held_out = test if len(test.labels) else validation
+        return _split(pictures, held_out, _name(held_out, data))
+    usage = next((usage for usage in TO_SCORE if usage in data.faces), None)
+    if usage is None:
+        raise DatasetError(
+            "no pictures to evaluate on",
+            source=str(path),
+            expected=f"PublicTest pictures, or folders named {', '.join(options.classes)}",
+            got=sorted(data.faces),
+            next_step="Training pictures are learnt from: evaluate on others",
+        )
+    others = [other for other in data.faces if other not in (usage, TRAINING)]
+    if others:
+        counts = ", ".join(f"{len(data.faces[other].labels):,} of {other}" for other in others)
+        pictures.note(f"{called(path)}: only {usage} is scored; left alone: {counts}")
+    chosen = data.faces[usage]
+    _tell_if_spoiled(pictures, chosen)
+    return _split(pictures, chosen, _name(chosen, data))
 
 
 def subset_masks(
     pictures: FacePictures, path: Path, split: Split, duplicates_of: Path | None = None
 ) -> dict[str, npt.NDArray[np.bool_]]:
-    """Return the pictures that are pixel-identical to no Training picture.
+    """Return the pictures that are pixel-identical to none that were learnt from.
 
     Args:
         pictures: reads them.
         path: where ``split`` came from.
         split: what is scored.
-        duplicates_of: whose pictures count as copies; None: Training beside ``split``.
+        duplicates_of: whose pictures count as copies, in whatever folders; None: Training beside
+            ``split``.
 
     Returns:
-        ``duplicate_free`` to an (n,) mask; empty where there is nothing to compare with.
+        ``duplicate_free`` to an (n,) mask; empty where there is nothing to compare with. Where one
+        side is the csv and the other JPEG, no pixels are equal, and ``near_duplicate_free`` says
+        what differs in more than 8 bits of a difference hash.
+
+    Raises:
+        DatasetError: no pictures in ``duplicates_of``.
     """
-    del duplicates_of
-    faces = pictures.at(path)
-    if "Training" not in faces:
-        return {}
-    return {"duplicate_free": ~np.isin(split.groups, faces["Training"].groups)}
+    ours = split.inputs[0].numpy()[:, 0]
+    data = pictures.at(path)
+    if duplicates_of is None or locate(duplicates_of) == locate(path):
+        beside = [data.faces[usage] for usage in (TRAINING, OWN_TRAIN) if usage in data.faces]
+        if not beside or len(beside[0].labels) == len(split.targets):
+            return {}
+        return {"duplicate_free": ~np.isin(picture_hashes(ours), beside[0].hashes)}
+    theirs = pictures.hashes(duplicates_of, but=path)
+    if theirs.unreadable:
+        pictures.note(
+            f"{called(duplicates_of)}: {theirs.unreadable:,} unreadable picture(s) not compared"
+        )
+    masks = {"duplicate_free": ~np.isin(picture_hashes(ours), theirs.exact)}
+    if theirs.from_csv != data.from_csv:
+        pictures.note(
+            f"{called(path)} and {called(duplicates_of)} are csv and image files, whose pixels"
+            " differ: copies are found by difference hash only, see near_duplicate_free"
+        )
+        masks["near_duplicate_free"] = ~near_copies(difference_hashes(ours), theirs.difference)
+    for name in [name for name, mask in masks.items() if not mask.any()]:
+        pictures.note(f"{called(duplicates_of)} holds every picture that is scored: no {name}")
+        del masks[name]
+    return masks
 
 
-def _split(faces: fer2013.Faces) -> Split:
-    name = faces.usage if faces.usage == fer2013.OWN else f"FER-2013 {faces.usage}"
+def _official(pictures: FacePictures, data: FaceData, path: Path) -> tuple[Faces, Faces]:
+    faces = data.faces
+    if OWN_TRAIN in faces and TRAINING not in faces:
+        for usage in (OWN_VALIDATION, OWN_TEST):
+            if usage in faces:
+                if usage == OWN_TEST:
+                    pictures.note(
+                        f"{called(path)}: no validation folder: test chooses the best pass"
+                    )
+                return faces[OWN_TRAIN], faces[usage]
+    missing = {TRAINING, PUBLIC_TEST} - set(faces)
+    if missing:
+        raise DatasetError(
+            f"no {' and no '.join(sorted(missing))} pictures",
+            source=str(path),
+            expected="FER-2013 with Training and PublicTest, or folders train and validation",
+            got=sorted(faces),
+            next_step=f"Point --data at the folder that holds {fer2013.ARCHIVE}; or divide what is"
+            " there with --set experiment.split=own",
+        )
+    return faces[TRAINING], faces[PUBLIC_TEST]
+
+
+def _divided(
+    pictures: FacePictures, data: FaceData, options: EmotionOptions
+) -> tuple[Faces, Faces, Faces]:
+    """Divide Training where there is one, else all own pictures together."""
+    faces = data.faces
+    usage = next((usage for usage in (TRAINING, OWN, OWN_TRAIN) if usage in faces), None)
+    if usage is None:
+        usage = next(iter(faces))
+    if len(faces) > 1:
+        pictures.note(f"only {usage} is divided; {', '.join(sorted(set(faces) - {usage}))} is not")
+    sides = divide(
+        faces[usage],
+        validation_share=options.validation_share,
+        test_share=options.test_share,
+        seed=options.split_seed,
+    )
+    if not len(sides[0].labels) or not len(sides[1].labels):
+        raise DatasetError(
+            "too few persons or pictures to divide",
+            source=usage,
+            expected="at least one to learn from and one to choose by",
+            got=f"{len(np.unique(faces[usage].groups))} in all",
+            next_step="Add data, or lower experiment.test_share",
+        )
+    train, validation, test = (
+        replace(side, usage=usage)
+        for side, usage in zip(sides, (OWN_TRAIN, OWN_VALIDATION, OWN_TEST), strict=True)
+    )
+    return train, validation, test
+
+
+def _name(faces: Faces, data: FaceData) -> str:
+    if fer2013.is_published(faces):
+        return f"FER-2013 {faces.usage}"
+    if faces.usage in fer2013.USAGES:
+        return f"{OWN} named {faces.usage}"
+    if data.layout != CLINICAL:
+        return faces.usage
+    return "clinical faces" if faces.usage == OWN else f"clinical faces, {faces.usage}"
+
+
+def _missing(faces: Faces, options: EmotionOptions) -> list[str]:
+    return [label for label, n in zip(options.classes, faces.counts, strict=True) if not n]
+
+
+def _tell_if_spoiled(pictures: FacePictures, faces: Faces) -> None:
+    if faces.usage in fer2013.USAGES and not fer2013.is_published(faces):
+        pictures.note(
+            f"{OWN} named {faces.usage}: counts or pictures differ from FER-2013's, so figures do"
+            " not compare with published ones"
+        )
+
+
+def _split(pictures: FacePictures, faces: Faces, name: str) -> Split:
+    missing = _missing(faces, pictures.options)
+    if missing:
+        pictures.note(f"{name}: no picture of {', '.join(missing)}")
     return Split(
         inputs=(torch.from_numpy(faces.pixels[:, None]),),
         targets=torch.from_numpy(faces.labels),
         groups=faces.groups,
         name=name,
+        examples=tuple(str(one) for one in faces.names),
+        attributes=faces.attributes,
     )
