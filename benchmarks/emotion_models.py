@@ -1,0 +1,154 @@
+"""The papers' six face models and ours: size, speed, accuracy on PublicTest, and their training.
+
+    python -m benchmarks.emotion_models exports/emotion out/emotion_baseline_cnn --runs runs
+
+Prints a Markdown table. Accuracy is what `trainer export` measured through ONNX Runtime and left
+in each bundle's metrics.json; passes and hardware come from the run that the bundle was made of,
+looked for under --runs. Milliseconds are measured now, on one thread; where there is no bundle they
+are those of untrained weights, and the row says by which command to train it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from edge_app.errors import ConfigError
+from edge_app.inference.bundle import Bundle, load_bundle
+from trainer.calibrate import Calibrated
+from trainer.evaluate import bundle_recipe, shipped_figures
+from trainer.experiment import Graph
+from trainer.experiments.emotion_models import build_face_model, pretrained_weights
+from trainer.experiments.emotion_options import RESNETS, EmotionOptions
+from trainer.onnx_graph import export_graph
+from trainer.recipe import RECIPES_DIR, load_recipe
+
+PAPERS = ("clinical_cnn", "frozen_resnet50", "baseline_cnn", "resnet50", "attention_cnn")
+RECIPES = tuple(f"emotion_{name}" for name in (*PAPERS, "cbam_resnet50"))
+HEAD = (
+    *("bundle", "model", "parameters", "ms a face, p50", "PublicTest, all", "duplicate-free"),
+    *("recipe", "passes done", "hardware"),
+)
+
+
+def milliseconds(graph: Path, size_px: int, repeats: int) -> str:
+    """Return the median of one face through ONNX Runtime on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(graph), options)
+    rng = np.random.default_rng(0)
+    face = rng.integers(0, 256, (1, 1, size_px, size_px), dtype=np.uint8)
+    took_ms = []
+    for _ in range(repeats + 3):
+        started_s = time.perf_counter()
+        session.run(None, {"face": face})
+        took_ms.append(1e3 * (time.perf_counter() - started_s))
+    return f"{np.median(took_ms[3:]):.2f}"
+
+
+def parameters(options: EmotionOptions) -> str:
+    """Return how many numbers are learnt or, where frozen, were."""
+    model = build_face_model(options, len(options.classes))
+    return f"{sum(parameter.numel() for parameter in model.parameters()):,}"
+
+
+def model_name(options: EmotionOptions) -> str:
+    """Return the network, and what a ResNet-50 started from."""
+    if options.model not in RESNETS:
+        return options.model
+    if options.pretrained is not None:
+        return f"{options.model}, from {options.pretrained.name}"
+    needs = options.model == "frozen_resnet50" and options.freeze
+    return options.model if needs else f"{options.model}, from scratch"
+
+
+def run_of(bundle: Bundle, runs: Path | None) -> tuple[str, str]:
+    """Return passes done and hardware of the run that a bundle was made of.
+
+    Args:
+        bundle: names the run's commit, command, date and recipe.
+        runs: folder that holds run folders; None: nothing is looked for.
+
+    Returns:
+        As ``12 of 30``, and the machine.
+    """
+    training = bundle.manifest.training
+    wanted = {name: getattr(training, name) for name in ("commit", "command", "date", "recipe")}
+    for file in sorted(runs.rglob("run.json")) if runs is not None else ():
+        stored = json.loads(file.read_bytes())
+        log = file.with_name("log.csv")
+        if {name: stored.get(name) for name in wanted} == wanted and log.is_file():
+            passes = sum(1 for _ in csv.DictReader(log.read_text().splitlines()))
+            planned = load_recipe(file.with_name("recipe.yaml")).fit.passes
+            return f"{passes} of {planned}", stored["hardware"]
+    return "run not found", "run not found"
+
+
+def bundle_row(path: Path, runs: Path | None, repeats: int) -> list[str]:
+    """Return the row of a bundle."""
+    bundle = load_bundle(path)
+    options = bundle_recipe(bundle).experiment.options
+    figures = shipped_figures(bundle)
+    free = figures["subsets"].get("duplicate_free", {}).get("accuracy")
+    graph = bundle.manifest.graphs[0]
+    passes, hardware = run_of(bundle, runs)
+    return [
+        path.name,
+        model_name(options),
+        parameters(options),
+        milliseconds(path / graph.file, graph.inputs[0].shape[-1], repeats),
+        f"{figures['accuracy']:.4f} ({figures['data']}, n {figures['n']})",
+        "not measured" if free is None else f"{free:.4f}",
+        bundle.manifest.training.recipe,
+        passes,
+        hardware,
+    ]
+
+
+def untrained_row(recipe: str, repeats: int) -> list[str]:
+    """Return the row of a recipe that there is no bundle of."""
+    file = RECIPES_DIR / f"{recipe}.yaml"
+    options = load_recipe(file).experiment.options
+    command = file.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+    model = Calibrated(build_face_model(options, len(options.classes)), 1.0)
+    faces = np.zeros((1, 1, options.size_px, options.size_px), np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        graph = Graph("model", model, {"face": faces}, ("logits", "probabilities"))
+        export_graph(graph, Path(folder))
+        took_ms = milliseconds(Path(folder) / "model.onnx", options.size_px, repeats)
+    said = [f"not trained here{why_not(options)}: `{command}`", "", recipe, "0", ""]
+    return ["", model_name(options), parameters(options), took_ms, *said]
+
+
+def why_not(options: EmotionOptions) -> str:
+    """Return why a recipe cannot be trained as it stands, in brackets; empty where it can."""
+    try:
+        pretrained_weights(options)
+    except ConfigError as error:
+        return f" ({error.problem})"
+    return ""
+
+
+def main() -> None:
+    """Parse the command line, measure, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bundles", type=Path, nargs="*", help="folders made by trainer export")
+    parser.add_argument("--runs", type=Path, help="folder of the runs that they were made of")
+    parser.add_argument("--repeats", type=int, default=100, help="faces timed a model")
+    given = parser.parse_args()
+    rows = [bundle_row(path, given.runs, given.repeats) for path in given.bundles]
+    there = {row[HEAD.index("recipe")] for row in rows}
+    rows += [untrained_row(recipe, given.repeats) for recipe in RECIPES if recipe not in there]
+    for line in (list(HEAD), ["---"] * len(HEAD), *rows):
+        print("| " + " | ".join(line) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
