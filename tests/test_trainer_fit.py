@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import math
+import os
 import pickle
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +19,14 @@ import pytest
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException  # noqa: E402
 from rich.console import Console  # noqa: E402
 
 from edge_app.errors import DatasetError, TrainingError  # noqa: E402
-from tests.toy_experiment import ToyExperiment, ToyOptions  # noqa: E402
+from tests.toy_experiment import KILL_IN_CALL, ToyExperiment, ToyOptions  # noqa: E402
+from trainer.devices import refuse_small_batches, start  # noqa: E402
 from trainer.ema import Ema  # noqa: E402
-from trainer.fit import batches_of_pass, fit, learning_rate  # noqa: E402
+from trainer.fit import batches_of_pass, fit  # noqa: E402
 from trainer.folds import leave_one_group_out, select  # noqa: E402
 from trainer.learning_curve import Row, best_row  # noqa: E402
 from trainer.losses import cross_entropy  # noqa: E402
@@ -26,6 +34,7 @@ from trainer.metrics import IGNORE  # noqa: E402
 from trainer.provenance import Provenance  # noqa: E402
 from trainer.recipe import FitOptions, Recipe  # noqa: E402
 from trainer.run_dir import RunDir  # noqa: E402
+from trainer.schedules import learning_rate  # noqa: E402
 from trainer.splits import refuse_leak  # noqa: E402
 
 QUIET = Console(quiet=True)
@@ -91,6 +100,95 @@ def test_a_killed_run_resumes_on_the_same_curve(tmp_path: Path) -> None:
     assert all(torch.equal(first.weights[key], second.weights[key]) for key in first.weights)
 
 
+def command(*words: object, kill_in_call: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run ``trainer`` with the toy, as a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "tests.toy_trainer", *map(str, words)],
+        cwd=Path(__file__).parents[1],
+        env=os.environ | {KILL_IN_CALL: str(kill_in_call), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def toy_recipe(path: Path, text: str) -> Path:
+    path.write_text(f"task: emotion\nseed: 3\n{text}")
+    return path
+
+
+def test_kill_9_in_the_middle_of_a_pass_loses_no_other(tmp_path: Path) -> None:
+    text = "experiment: {}\nfit: {passes: 5, batch: 32, learning_rate: 0.1, ema_decay: 0.9}"
+    words = ("fit", toy_recipe(tmp_path / "toy.yaml", text), "--data", tmp_path)
+    cut = (*words, "--out", tmp_path / "cut")
+    steps = math.ceil(600 / 32)
+    assert command(*cut, kill_in_call=3 * steps + 5).returncode == -signal.SIGKILL
+    assert len((tmp_path / "cut" / "log.csv").read_text().splitlines()) == 1 + 3
+    done = command(*cut, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert "pass   4/5" in done.stdout
+    assert "pass   3/5" not in done.stdout
+    whole = run(recipe(passes=5), tmp_path / "whole")
+    first, second = (RunDir(tmp_path / name) for name in ("whole", "cut"))
+    assert csv_without_time(first.path) == csv_without_time(second.path)
+    assert first.load_best().row.index == second.load_best().row.index
+    weights = [folder.load_best().weights for folder in (first, second)]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    assert len(whole) == 5
+
+
+def csv_without_time(folder: Path) -> list[list[str]]:
+    with (folder / "log.csv").open(newline="") as file:
+        return [row[:-1] for row in csv.reader(file)]
+
+
+def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
+    """Each sees half of every batch; without noise and dropout only rounding tells them apart."""
+    text = "experiment: {noise: 0, dropout: 0}\nfit: {passes: 3, batch: 30, learning_rate: 0.1}"
+    words = ("fit", toy_recipe(tmp_path / "toy.yaml", text), "--data", tmp_path, "--devices", 2)
+    done = command(*words, "--out", tmp_path / "two")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("pass   3/3") == 1  # only the first process speaks
+    quiet = {"passes": 3, "batch": 30, "learning_rate": 0.1, "ema_decay": 0.999}
+    one = run(recipe(options={"noise": 0.0, "dropout": 0.0}, **quiet), tmp_path / "one")
+    two = RunDir(tmp_path / "two")
+    with (two.path / "log.csv").open(newline="") as file:
+        for row, other in zip(one, csv.DictReader(file), strict=True):
+            assert float(other["train_loss"]) == pytest.approx(row.train_loss, abs=1e-4)
+            assert float(other["validation_loss"]) == pytest.approx(row.validation_loss, abs=1e-4)
+    other = RunDir(tmp_path / "one").load_best().weights
+    for name, value in two.load_best().weights.items():
+        torch.testing.assert_close(value, other[name], atol=1e-4, rtol=0)
+
+
+def test_a_batch_has_an_example_for_every_device() -> None:
+    refuse_small_batches(600, batch=4, devices=4)
+    with pytest.raises(TrainingError, match=r"too small.*at least 8.*got: 4|at least 8"):
+        refuse_small_batches(600, batch=4, devices=8)
+
+
+def test_more_gpus_than_there_are_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_such(**_: object) -> None:
+        raise MisconfigurationException("your machine only has: [0]")
+
+    monkeypatch.setattr("trainer.devices.Fabric", no_such)
+    with pytest.raises(TrainingError, match="only has"):
+        start(4, "32-true")
+
+
+def test_a_time_budget_ends_a_run_that_a_resume_goes_on_with(tmp_path: Path) -> None:
+    made, folder = recipe(passes=3), new_folder(tmp_path)
+    train, validation = made.experiment.load(tmp_path)
+    said = Console(record=True, quiet=False, file=io.StringIO(), width=200)
+    for n in (1, 2, 3):  # no time at all: one pass a call
+        rows = fit(made, train, validation, folder, said, max_minutes=0.0)
+        assert len(rows) == n
+        assert (tmp_path / "curve.png").stat().st_size > 1000
+    assert said.export_text().count("--resume goes on") == 2  # the last call ended the run
+    whole = run(recipe(passes=3), tmp_path / "whole")
+    assert without_time(rows) == without_time(whole)
+
+
 def test_a_run_killed_before_its_first_pass_resumes_too(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(recipe(options={"interrupt_in_call": 2}), tmp_path / "cut")
@@ -147,9 +245,12 @@ def test_inputs_gathered_by_row_learn_as_inputs_that_lie_whole(tmp_path: Path) -
     assert torch.equal(some.batch(slice(None))[0], train.inputs[0][5:9])
 
 
-def test_the_rate_may_stay_as_it_is() -> None:
-    options = recipe(passes=10, warmup_passes=0, schedule="constant").fit
-    assert {learning_rate(passes, options) for passes in (0.0, 3.3, 9.9)} == {0.1}
+def test_nan_in_validation_stops_too(tmp_path: Path) -> None:
+    made = recipe(passes=1)
+    train, validation = made.experiment.load(tmp_path)
+    validation.inputs[0][0] = float("nan")
+    with pytest.raises(TrainingError, match="loss on simulated validation is nan"):
+        fit(made, train, validation, new_folder(tmp_path), QUIET)
 
 
 def test_leaving_one_person_out_tests_each_once_a_repeat() -> None:
@@ -172,10 +273,19 @@ def test_leaving_one_person_out_tests_each_once_a_repeat() -> None:
         leave_one_group_out(groups, choose=4, repeats=1, seed=1, choose_key="section.choose")
 
 
-def test_nan_loss_stops_and_keeps_the_last_pass(tmp_path: Path) -> None:
+def test_nan_loss_stops_saves_its_batch_and_keeps_the_last_pass(tmp_path: Path) -> None:
     steps = math.ceil(600 / 32)
-    with pytest.raises(TrainingError, match=r"pass 2, step 3.*loss is nan"):
-        run(recipe(options={"nan_in_call": steps + 3}), tmp_path)
+    made = recipe(options={"nan_in_call": steps + 3})
+    with pytest.raises(TrainingError, match=r"pass 2, step 3.*loss is nan.*nan_batch\.npz"):
+        run(made, tmp_path)
+    train, _ = made.experiment.load(tmp_path)
+    with np.load(tmp_path / "nan_batch.npz") as kept:
+        assert np.isnan(kept["input_0"]).all()  # as the model read it
+        assert kept["input_0"].shape == (len(kept["rows"]), train.inputs[0].shape[1])
+        np.testing.assert_array_equal(kept["targets"], train.targets[kept["rows"]])
+        assert (int(kept["pass_number"]), int(kept["step"])) == (2, 3)
+        assert float(kept["learning_rate"]) == learning_rate(1 + 2 / steps, made.fit)
+        assert np.isnan(kept["loss"])
     weights = RunDir(tmp_path).load_best().weights
     assert all(bool(torch.isfinite(value).all()) for value in weights.values())
 
@@ -201,15 +311,6 @@ def test_unlabelled_examples_move_no_weight() -> None:
     assert logits.grad is not None
     assert torch.equal(logits.grad[1], torch.zeros(4))
     assert bool((logits.grad[0] != 0).all())
-
-
-def test_learning_rate_rises_then_falls_to_zero() -> None:
-    options = FitOptions(passes=10, batch=1, learning_rate=0.4, warmup_passes=2)
-    assert learning_rate(1.0, options) == pytest.approx(0.2)
-    assert learning_rate(2.0, options) == pytest.approx(0.4)
-    assert learning_rate(6.0, options) == pytest.approx(0.2)
-    assert learning_rate(10.0, options) == pytest.approx(0.0, abs=1e-12)
-    assert learning_rate(0.0, options) > 0
 
 
 def test_ema_by_hand() -> None:

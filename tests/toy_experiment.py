@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,6 +25,8 @@ from trainer.metrics import IGNORE
 
 LABELS = ("low", "middle", "high")
 FEATURES = 6
+KILL_IN_CALL = "TOY_KILL_IN_CALL"
+"""Environment variable: the call of augment in which the process is killed, as by kill -9."""
 
 
 class ToyOptions(ExperimentOptions):
@@ -30,6 +34,8 @@ class ToyOptions(ExperimentOptions):
     shared_person: bool = Field(default=False, description="Put one person on both sides.")
     interrupt_in_call: int = Field(default=0, ge=0, description="Call of augment that is cut.")
     nan_in_call: int = Field(default=0, ge=0, description="Call of augment that gives NaN.")
+    noise: float = Field(default=0.05, ge=0.0, description="Of the augmentation.")
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0, description="Before the last layer.")
 
 
 class ToyExperiment(Experiment):
@@ -64,7 +70,10 @@ class ToyExperiment(Experiment):
 
     def build_model(self) -> nn.Module:
         return nn.Sequential(
-            nn.Linear(FEATURES, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, len(LABELS))
+            nn.Linear(FEATURES, 16),
+            nn.ReLU(),
+            nn.Dropout(self.options.dropout),
+            nn.Linear(16, len(LABELS)),
         )
 
     def augment(
@@ -73,7 +82,9 @@ class ToyExperiment(Experiment):
         self.calls += 1
         if self.calls == self.options.interrupt_in_call:
             raise KeyboardInterrupt
-        noise = 0.05 * torch.randn(inputs[0].shape, generator=generator)
+        if self.calls == int(os.environ.get(KILL_IN_CALL, "0")):
+            os.kill(os.getpid(), signal.SIGKILL)
+        noise = self.options.noise * torch.randn(inputs[0].shape, generator=generator)
         if self.calls == self.options.nan_in_call:
             noise = noise * float("nan")
         return (inputs[0] + noise,), targets
@@ -83,8 +94,10 @@ class ToyExperiment(Experiment):
         module = Calibrated(model, temperature)
         return (Graph("model", module, {"features": examples}, ("logits", "probabilities")),)
 
-    def subsets(self, path: Path, split: Split) -> dict[str, Any]:
-        del path
+    def subsets(
+        self, path: Path, split: Split, duplicates_of: Path | None = None
+    ) -> dict[str, Any]:
+        del path, duplicates_of
         return {"first_half": np.arange(len(split.targets)) < len(split.targets) // 2}
 
     def parts(self) -> BundleParts:
@@ -94,7 +107,22 @@ class ToyExperiment(Experiment):
                 kind="video", rate_hz=None, channels=("rgb",), units=("rgb8",), placement="nowhere"
             ),
             window=WindowSpec(length_samples=1, hop_samples=1),
-            conditioning=FaceConditioning(kind="face_crop", size_px=48, margin=0.1, min_face_px=48),
+            conditioning=FaceConditioning(
+                kind="face_crop",
+                size_px=48,
+                margin=0.1,
+                level_eyes=False,
+                min_face_px=48,
+                detect_every=3,
+                min_hits=3,
+                track_lost_s=0.4,
+                min_sharpness=0.0,
+                min_exposure=0.0,
+                max_exposure=255.0,
+                max_saturated=1.0,
+                max_turn=0.5,
+                episodes=(),
+            ),
             rolling=RollingSpec(
                 time_constant_s=1.0,
                 enter_probability=0.5,

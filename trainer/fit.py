@@ -2,7 +2,8 @@
 
 Data lies whole in memory and batches are taken by index. Every pass is seeded by (seed, pass), so a
 run that was killed and resumed follows the curve of one that was not. What is validated, chosen and
-exported are the averaged weights (EMA) when the recipe asks for them.
+exported are the averaged weights (EMA) when the recipe asks for them. On several devices every
+process runs this loop on its share of each batch (trainer/devices.py).
 """
 
 from __future__ import annotations
@@ -19,20 +20,29 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from edge_app.errors import TrainingError
-from trainer import metrics
+from trainer import devices, metrics
 from trainer.ema import Ema
 from trainer.experiment import Split
+from trainer.finite import Step, check_finite
 from trainer.learning_curve import Row, ended
 from trainer.losses import cross_entropy
 from trainer.progress import PassProgress
 from trainer.recipe import FitOptions, Recipe
 from trainer.run_dir import RunDir
+from trainer.schedules import learning_rate
 
 EVALUATION_BATCH = 512
 
 
 def fit(
-    recipe: Recipe, train: Split, validation: Split | None, run: RunDir, console: Console
+    recipe: Recipe,
+    train: Split,
+    validation: Split | None,
+    run: RunDir,
+    console: Console,
+    *,
+    fabric: Fabric | None = None,
+    max_minutes: float = math.inf,
 ) -> list[Row]:
     """Train by the recipe, leave checkpoints, log and curve in ``run``.
 
@@ -43,15 +53,18 @@ def fit(
             taken.
         run: where everything goes; a checkpoint there is continued from.
         console: where progress is shown.
+        fabric: the devices; None: one. Of several processes the first writes.
+        max_minutes: no pass but the first is begun after so long; a resume has as long again.
 
     Returns:
         One row a pass, also those of the run before a resume.
 
     Raises:
-        TrainingError: the loss is not finite.
+        TrainingError: the loss is not finite, or a batch too small to be shared by the devices.
     """
     options, experiment = recipe.fit, recipe.experiment
-    fabric = Fabric(accelerator="auto", devices=1, precision=options.precision)
+    refuse_blind_plateau(options, validation)
+    fabric = fabric or devices.start(1, options.precision)
     torch.manual_seed(recipe.seed)
     bare_model = experiment.build_model()
     if not run.has_checkpoint():
@@ -62,30 +75,38 @@ def fit(
         bare_model = bare_model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model, optimizer = fabric.setup(bare_model, build_optimizer(bare_model, options))
     ema = Ema(bare_model, options.ema_decay)
+    scaler = fabric.strategy.precision
     train = replace(
         train,
         inputs=tuple(fabric.to_device(tensor) for tensor in train.inputs),
         targets=fabric.to_device(train.targets),
     )
     steps = steps_of_pass(len(train.targets), options)
+    devices.refuse_small_batches(len(train.targets), options.batch, fabric.world_size)
     rows: list[Row] = []
     if run.has_checkpoint():
-        rows = run.load_last(bare_model, optimizer, ema)
+        rows = run.load_last(bare_model, optimizer, ema, scaler)
+    before = len(rows)
 
-    with PassProgress(console, options.passes, steps, done=len(rows)) as progress:
+    with PassProgress(console, options.passes, steps, rows) as progress:
         while not ended(rows, options.passes, options.patience, options.select_by):
+            if len(rows) > before and minutes(rows[before:]) >= max_minutes:
+                console.print(f"stopped after {max_minutes:g} minutes: --resume goes on")
+                break
             index = len(rows)
             started_s = time.monotonic()
             seeds = pass_seeds(recipe.seed, index)
-            torch.manual_seed(seeds.model)
-            augmentation = torch.Generator(device=fabric.device).manual_seed(seeds.augmentation)
+            torch.manual_seed(seeds.model + fabric.global_rank)
+            augmentation = torch.Generator(device=fabric.device)
+            augmentation.manual_seed(seeds.augmentation + fabric.global_rank)
             loss_sum = 0.0
 
             model.train()
             experiment.begin_pass(index, options.passes)
             batches = batches_of_pass(len(train.targets), options, recipe.seed, index)
-            for step, batch in enumerate(batches):
-                lr = learning_rate(index + step / steps, options)
+            for step, whole_batch in enumerate(batches):
+                batch = devices.share(whole_batch, fabric)
+                lr = learning_rate(index + step / steps, options, rows)
                 for group in optimizer.param_groups:
                     group["lr"] = lr
                 batch_inputs, batch_targets = experiment.augment(
@@ -93,14 +114,16 @@ def fit(
                 )
                 logits = model(*to_layout(batch_inputs, options))
                 loss = experiment.loss(model, logits, batch_targets, options.label_smoothing)
-                check_finite(loss, index, step, lr)
+                mean_loss = devices.mean_over_devices(loss, fabric)
+                now = Step(index, step, lr, batch, batch_inputs, batch_targets, loss)
+                check_finite(mean_loss, now, run.path)
                 fabric.backward(loss)
                 if options.clip_norm is not None:
                     fabric.clip_gradients(model, optimizer, max_norm=options.clip_norm)
                 optimizer.step()
                 optimizer.zero_grad()
                 ema.update()
-                loss_sum += loss.item()
+                loss_sum += mean_loss
                 progress.step(loss_sum / (step + 1))
 
             figures = NOT_VALIDATED
@@ -116,10 +139,36 @@ def fit(
                 macro_f1=figures.macro_f1,
                 seconds=time.monotonic() - started_s,
             )
-            rows.append(row)
-            run.save_pass(rows, options, bare_model, optimizer, ema)
+            rows.append(fabric.broadcast(row))
+            if fabric.is_global_zero:
+                run.save_pass(rows, options, bare_model, optimizer, ema, scaler)
             progress.row(row)
+    if fabric.is_global_zero and len(rows) > before:
+        run.draw_curve(rows)
     return rows
+
+
+def minutes(rows: list[Row]) -> float:
+    """Return how long some passes took."""
+    return sum(row.seconds for row in rows) / 60.0
+
+
+def refuse_blind_plateau(options: FitOptions, validation: Split | None) -> None:
+    """Refuse a schedule that looks at validation where there is none.
+
+    Args:
+        options: the schedule.
+        validation: the split, or None.
+
+    Raises:
+        TrainingError: the schedule is ``plateau`` and there is nothing to validate on.
+    """
+    if options.schedule == "plateau" and validation is None:
+        raise TrainingError(
+            "the rate cannot follow validation: nothing is validated here",
+            source="fit.schedule: plateau",
+            next_step="Choose cosine, cosine_restarts or constant",
+        )
 
 
 def steps_of_pass(n: int, options: FitOptions) -> int:
@@ -178,39 +227,6 @@ def build_optimizer(model: nn.Module, options: FitOptions) -> torch.optim.Optimi
     return torch.optim.AdamW(parameters, lr, weight_decay=decay)
 
 
-def learning_rate(passes_done: float, options: FitOptions) -> float:
-    """Return the rate: a linear rise over the warm-up, then half a cosine down to zero, or none."""
-    warmup = min(options.warmup_passes, options.passes / 2)
-    if passes_done < warmup:
-        return options.learning_rate * max(passes_done / warmup, 0.01)
-    if options.schedule == "constant":
-        return options.learning_rate
-    share = (passes_done - warmup) / (options.passes - warmup)
-    return options.learning_rate * 0.5 * (1.0 + math.cos(math.pi * share))
-
-
-def check_finite(loss: Tensor, index: int, step: int, lr: float) -> None:
-    """Stop a run whose loss is no number.
-
-    Args:
-        loss: the step's loss.
-        index: the pass, from 0.
-        step: the step in the pass, from 0.
-        lr: the learning rate of the step.
-
-    Raises:
-        TrainingError: the loss is NaN or infinite.
-    """
-    if not torch.isfinite(loss):
-        raise TrainingError(
-            f"the loss is {loss.item()}",
-            source=f"pass {index + 1}, step {step + 1}, learning rate {lr:.3g}",
-            expected="a finite number",
-            next_step="Look for NaN in the data; else lower fit.learning_rate or set fit.clip_norm."
-            " The last whole pass is kept: --resume continues from it",
-        )
-
-
 def to_layout(inputs: tuple[Tensor, ...], options: FitOptions) -> tuple[Tensor, ...]:
     """Return pictures in the recipe's memory order, anything else as it is."""
     if not options.channels_last:
@@ -234,10 +250,29 @@ NOT_VALIDATED = PassFigures(None, None, None)
 
 
 def evaluate_pass(model: nn.Module, split: Split, options: FitOptions) -> PassFigures:
-    """Return loss and scores of ``model`` on ``split``, without augmentation or smoothing."""
+    """Return loss and scores of ``model`` on ``split``, without augmentation or smoothing.
+
+    Args:
+        model: the averaged weights.
+        split: what to score.
+        options: the memory order.
+
+    Returns:
+        The figures that choose the best pass.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
     logits = predict_logits(model, split, options)
-    scores = metrics.score(split.targets.numpy(), torch.softmax(logits, dim=-1).numpy())
     loss = cross_entropy(logits, split.targets).item()
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"the loss on {split.name} is {loss}",
+            expected="a finite number",
+            next_step="Look for NaN in the validation data; else lower fit.learning_rate. The last"
+            " whole pass is kept",
+        )
+    scores = metrics.score(split.targets.numpy(), torch.softmax(logits, dim=-1).numpy())
     return PassFigures(loss=loss, accuracy=scores.accuracy, macro_f1=scores.macro_f1)
 
 

@@ -36,9 +36,18 @@ def best_row(rows: list[Row], select_by: str) -> Row:
     """
     if rows[-1].validation_loss is None:
         return rows[-1]
+    best = rows[0]
+    for row in rows[1:]:
+        if is_better(row, best, select_by):
+            best = row
+    return best
+
+
+def is_better(row: Row, best: Row, select_by: str) -> bool:
+    """Return whether a validated row beats another by ``accuracy``, ``macro_f1`` or ``loss``."""
     if select_by == "loss":
-        return min(rows, key=lambda row: float(row.validation_loss or 0.0))
-    return max(rows, key=lambda row: float(getattr(row, select_by)))
+        return float(row.validation_loss or 0.0) < float(best.validation_loss or 0.0)
+    return float(getattr(row, select_by)) > float(getattr(best, select_by))
 
 
 def ended(rows: list[Row], passes: int, patience: int | None, select_by: str) -> bool:

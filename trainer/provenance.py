@@ -18,7 +18,18 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What a reader needs to repeat a run."""
+    """What a reader needs to repeat a run.
+
+    Args:
+        recipe: its name.
+        command: as typed.
+        commit: of the code, ``+changes`` where it was changed since.
+        hardware: what it ran on.
+        versions: of Python and torch.
+        date: of its start, in UTC.
+        leak: what stood on both sides of the split, where ``--allow-leak`` let it.
+        pretrained: file and sha256 of the weights that it started from, where there were any.
+    """
 
     recipe: str
     command: str
@@ -26,10 +37,21 @@ class Provenance:
     hardware: str
     versions: str
     date: str
+    leak: str | None = None
+    pretrained: str | None = None
 
 
-def collect(recipe: str) -> Provenance:
-    """Return the provenance of the command that runs now."""
+def collect(recipe: str, leak: str | None = None, pretrained: str | None = None) -> Provenance:
+    """Return the provenance of the command that runs now.
+
+    Args:
+        recipe: its name.
+        leak: what ``splits.refuse_leak`` let through.
+        pretrained: what ``Experiment.pretrained`` named.
+
+    Returns:
+        All of it.
+    """
     return Provenance(
         recipe=recipe,
         command=shlex.join(["trainer", *sys.argv[1:]]),
@@ -37,6 +59,8 @@ def collect(recipe: str) -> Provenance:
         hardware=_hardware(),
         versions=f"Python {platform.python_version()}, torch {torch.__version__}",
         date=datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+        leak=leak,
+        pretrained=pretrained,
     )
 
 

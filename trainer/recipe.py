@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_app.errors import ConfigError
 from trainer.experiment import Experiment
 from trainer.registry import EXPERIMENTS, experiment_class
 
 RECIPES_DIR = Path(__file__).parent / "recipes"
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
 class FitOptions(BaseModel):
@@ -42,8 +43,28 @@ class FitOptions(BaseModel):
         default="sgd", description="sgd has Nesterov momentum 0.9."
     )
     learning_rate: float = Field(gt=0.0, le=10.0, description="Peak, reached after the warm-up.")
-    schedule: Literal["cosine", "constant"] = Field(
-        default="cosine", description="After the warm-up: half a cosine to zero, or no change."
+    schedule: Literal["cosine", "constant", "cosine_restarts", "plateau"] = Field(
+        default="cosine",
+        description="After the warm-up: half a cosine over all passes; no change; half a cosine"
+        " again and again; or less each time that validation stands still.",
+    )
+    restart_passes: int = Field(
+        default=10, ge=1, le=10_000, description="cosine_restarts: passes of the first cycle."
+    )
+    restart_factor: int = Field(
+        default=2, ge=1, le=100, description="cosine_restarts: a cycle's length by the last one's."
+    )
+    plateau_passes: int = Field(
+        default=5,
+        ge=1,
+        le=10_000,
+        description="plateau: passes without a better select_by that lower the rate.",
+    )
+    plateau_factor: float = Field(
+        default=0.5, gt=0.0, lt=1.0, description="plateau: what the rate is then multiplied by."
+    )
+    min_learning_rate: float = Field(
+        default=0.0, ge=0.0, le=10.0, description="Where each cosine ends; the least of plateau."
     )
     weight_decay: float = Field(default=1e-4, ge=0.0, le=1.0, description="L2 pull on all weights.")
     warmup_passes: float = Field(
@@ -61,8 +82,10 @@ class FitOptions(BaseModel):
     clip_norm: float | None = Field(
         default=None, gt=0.0, description="Largest norm of the gradient; null: no limit."
     )
-    precision: Literal["32-true", "bf16-mixed"] = Field(
-        default="32-true", description="bf16-mixed: bfloat16 where torch deems it safe."
+    precision: Precision = Field(
+        default="32-true",
+        description="bf16-mixed: bfloat16 where torch deems it safe. 16-mixed: float16 with a"
+        " scaled loss, for GPUs without bfloat16.",
     )
     channels_last: bool = Field(
         default=False, description="Memory order that convolutions on pictures run faster in."
@@ -76,6 +99,12 @@ class FitOptions(BaseModel):
         le=10_000,
         description="Passes without a better select_by after which to stop; null: never early.",
     )
+
+    @model_validator(mode="after")
+    def _rates_in_order(self) -> FitOptions:
+        if self.min_learning_rate > self.learning_rate:
+            raise ValueError("min_learning_rate is above learning_rate")
+        return self
 
 
 class RecipeFile(BaseModel):

@@ -6,6 +6,8 @@
     best.pt       weights of the best pass on validation; ``trainer export`` takes these
     log.csv       one line a pass
     curve.png     the same as a picture
+    tensorboard/  the same for TensorBoard, where ``--tensorboard`` asked for it
+    nan_batch.npz the batch whose loss was no number, where one was: the run stopped there
 
 Files are written beside and renamed, so a kill leaves the old or the new one, never half of one.
 Checkpoints hold tensors and numbers only and are read with ``weights_only=True``.
@@ -20,16 +22,21 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from edge_app.errors import TrainingError
 from trainer.ema import Ema
-from trainer.learning_curve import Row, best_row, draw_png, ended, to_csv
+from trainer.learning_curve import Row, best_row, draw_png, to_csv
 from trainer.provenance import Provenance
 from trainer.recipe import FitOptions
+
+if TYPE_CHECKING:
+    from lightning.fabric.plugins.precision import Precision
+
+    from trainer.tensorboard_log import TensorBoardLog
 
 REDRAW_S = 20.0
 """A picture takes longer than many a small pass: the curve is drawn this often, and at the end."""
@@ -48,10 +55,12 @@ class RunDir:
 
     Args:
         path: the folder, made by ``create`` or by an earlier run.
+        board: also gets every pass; None: no TensorBoard.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, board: TensorBoardLog | None = None) -> None:
         self.path = path
+        self._board = board
         self._recipe_file = path / "recipe.yaml"
         self._drawn_s = -math.inf
 
@@ -110,13 +119,20 @@ class RunDir:
         """Return whether at least one whole pass is stored."""
         return (self.path / "last.pt").is_file()
 
-    def load_last(self, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema) -> list[Row]:
+    def load_last(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        ema: Ema,
+        scaler: Precision | None = None,
+    ) -> list[Row]:
         """Put model, optimiser and average back to the last whole pass.
 
         Args:
             model: gets its weights.
             optimizer: gets its momenta.
             ema: gets its average.
+            scaler: gets the scale of a 16-bit loss, where there is one.
 
         Returns:
             The rows of all passes so far.
@@ -131,6 +147,8 @@ class RunDir:
         except ValueError as error:
             raise self._does_not_fit("last.pt") from error
         ema.average, ema.steps = state["average"], state["steps"]
+        if scaler is not None and state.get("scaler"):
+            scaler.load_state_dict(state["scaler"])
         return [Row(**row) for row in state["rows"]]
 
     def save_pass(
@@ -140,15 +158,17 @@ class RunDir:
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         ema: Ema,
+        scaler: Precision | None = None,
     ) -> None:
         """Store the pass that just ended, and its weights apart if it is the best so far.
 
         Args:
             rows: all passes so far, the one that just ended last.
-            options: how the best pass is chosen, and how many there are.
+            options: how the best pass is chosen.
             model: the trained weights.
             optimizer: its momenta.
             ema: the averaged weights, stored as the best.
+            scaler: of a 16-bit loss.
 
         Raises:
             TrainingError: the folder cannot be written.
@@ -158,6 +178,7 @@ class RunDir:
             "optimizer": optimizer.state_dict(),
             "average": ema.average,
             "steps": ema.steps,
+            "scaler": {} if scaler is None else scaler.state_dict(),
             "rows": [asdict(row) for row in rows],
         }
         try:
@@ -166,16 +187,34 @@ class RunDir:
                 _write_with(self.path / "best.pt", lambda file: torch.save(best, file))
             _write_with(self.path / "last.pt", lambda file: torch.save(state, file))
             _write(self.path / "log.csv", to_csv(rows).encode())
-            over = ended(rows, options.passes, options.patience, options.select_by)
-            if over or time.monotonic() > self._drawn_s + REDRAW_S:
-                _write_with(self.path / "curve.png", lambda file: draw_png(rows, file))
-                self._drawn_s = time.monotonic()
+            if self._board is not None:
+                self._board.write(rows[-1])
+            if time.monotonic() > self._drawn_s + REDRAW_S:
+                self.draw_curve(rows)
         except OSError as error:
-            raise TrainingError(
-                f"cannot store the pass: {error}",
-                source=str(self.path),
-                next_step="Free space or make it writable, then continue with --resume",
-            ) from error
+            raise self._cannot_store(error) from error
+
+    def draw_curve(self, rows: list[Row]) -> None:
+        """Draw the picture of the passes so far.
+
+        Args:
+            rows: at least one.
+
+        Raises:
+            TrainingError: the folder cannot be written.
+        """
+        try:
+            _write_with(self.path / "curve.png", lambda file: draw_png(rows, file))
+        except OSError as error:
+            raise self._cannot_store(error) from error
+        self._drawn_s = time.monotonic()
+
+    def _cannot_store(self, error: OSError) -> TrainingError:
+        return TrainingError(
+            f"cannot store the pass: {error}",
+            source=str(self.path),
+            next_step="Free space or make it writable, then continue with --resume",
+        )
 
     def load_best(self) -> Best:
         """Return the best pass's weights.
