@@ -63,12 +63,15 @@ def bootstrap_over_groups(
         raise DatasetError("no rows to draw from", next_step="Give at least one group")
     names, index = np.unique(groups, return_inverse=True)
     order = np.argsort(index, kind="stable")
-    members = np.split(order, np.cumsum(np.bincount(index))[:-1])
+    sizes = np.bincount(index)
+    starts = np.cumsum(sizes) - sizes
     values = statistic(np.arange(len(groups)))
     rng = np.random.default_rng(seed)
     draws: dict[str, list[float]] = {name: [] for name in values}
     for _ in range(resamples):
-        rows = np.concatenate([members[i] for i in rng.integers(0, len(names), len(names))])
+        drawn = rng.integers(0, len(names), len(names))
+        n = sizes[drawn]
+        rows = order[np.repeat(starts[drawn] - (np.cumsum(n) - n), n) + np.arange(n.sum())]
         for name, value in statistic(rows).items():
             draws[name].append(value)
     tail = (1.0 - level) / 2.0

@@ -14,6 +14,8 @@ TITLES = {
     "frailty": "frailty class from one foot IMU",
 }
 
+MEASURED = "## Measured"
+"""Heading of the card's last part."""
 
 STATEFUL = (
     "`eeg` is microvolts. `features` are, in this order, the mean Welch densities of 0.5-4, 4-8,"
@@ -53,9 +55,38 @@ def model_card(
         "## Data\n\n" + _datatable(manifest.training.data),
         "## How it was trained\n\n" + _training(manifest, provenance, story),
         "## Limits\n\n" + manifest.limits,
-        "## Measured\n\n" + (measured or _figures(manifest, figures)),
+        measured_part(manifest, {**figures, **_leak(provenance)}, measured),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def measured_part(manifest: Manifest, figures: dict[str, Any], measured: str | None = None) -> str:
+    """Return the end of the card: all that rests on figures.
+
+    Args:
+        manifest: the bundle's manifest.
+        figures: its ``metrics.json``.
+        measured: the section on figures; None: that of a validation split.
+
+    Returns:
+        Markdown that begins with ``MEASURED``; with the MI-CLAIM report where faces were examined.
+    """
+    sections = [MEASURED]
+    if figures.get("leak"):
+        sections.append(
+            "**LEAK: these figures flatter.** What it learnt from and what it was scored on share"
+            f" people or pictures, by `--allow-leak`: {figures['leak']}."
+        )
+    sections.append(measured or _figures(manifest, figures))
+    if "design" in figures:
+        from trainer.emotion_evaluation.mi_claim import mi_claim  # it uses tables of this file
+
+        sections.append("## MI-CLAIM report\n\n" + mi_claim(manifest, figures))
+    return "\n\n".join(sections)
+
+
+def _leak(provenance: Provenance) -> dict[str, str]:
+    return {} if provenance.leak is None else {"leak": provenance.leak}
 
 
 def _interface(manifest: Manifest) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 
+from trainer.emotion_evaluation.tables import face_tables
 from trainer.metrics import FEW, HEADINGS, HEADLINE
 from trainer.sleep_evaluation.tables import sleep_tables
 
@@ -18,7 +19,8 @@ def scores_table(figures: dict[str, Any]) -> RenderableType:
         figures: as ``evaluate`` returned them.
 
     Returns:
-        A table ready to be printed; of staged nights several, see ``sleep_tables``.
+        A table ready to be printed; of staged nights several, see ``sleep_tables``, of examined
+        faces too, see ``face_tables``.
     """
     if "delays" in figures:
         return sleep_tables(figures)
@@ -41,4 +43,4 @@ def scores_table(figures: dict[str, Any]) -> RenderableType:
     legend = [f"! fewer than {FEW}: says little."] if few else []
     legend += ["* nobody of a class: macro-F1 and ECE do not compare."] if lacking else []
     table.caption = " ".join(legend) or None
-    return table
+    return Group(table, *face_tables(figures)) if "calibration_after" in figures else table

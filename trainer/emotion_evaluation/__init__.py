@@ -1,0 +1,1 @@
+"""Facial expressions scored: by class, by group, under corruption, against another bundle."""
