@@ -21,8 +21,9 @@ from edge_app.inference.bundle import load_bundle, replay_golden, seal  # noqa: 
 from tests.conftest import ROOT  # noqa: E402
 from tests.toy_experiment import LABELS, ToyExperiment, ToyOptions  # noqa: E402
 from trainer import onnx_graph, registry  # noqa: E402
+from trainer.bundle_files import replace_folder  # noqa: E402
 from trainer.evaluate import bundle_recipe, choose_split, evaluate  # noqa: E402
-from trainer.export import export, replace_folder  # noqa: E402
+from trainer.export import export  # noqa: E402
 from trainer.fit import fit  # noqa: E402
 from trainer.provenance import Provenance  # noqa: E402
 from trainer.recipe import FitOptions, Recipe  # noqa: E402
@@ -105,7 +106,11 @@ def test_evaluate_repeats_the_bundles_own_metrics(toy_run: RunDir, tmp_path: Pat
     experiment = bundle_recipe(bundle).experiment
     split = choose_split(experiment, tmp_path, "validation")
     again = evaluate(bundle, experiment, split, tmp_path)
-    assert again == json.loads((bundle.path / "metrics.json").read_text())
+    stored = json.loads((bundle.path / "metrics.json").read_text())
+    exported = stored.pop("exported")
+    assert again == stored
+    assert exported["parity_max_error"] <= exported["parity_tolerance"] == 1e-4
+    assert exported["files_mb"]["model.onnx"] < 0.1
 
 
 def test_a_bundle_of_other_labels_is_not_scored(toy_run: RunDir, tmp_path: Path) -> None:

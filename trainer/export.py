@@ -6,38 +6,54 @@ only then renamed into place. A bundle that is there already stays until the new
 
 from __future__ import annotations
 
-import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from edge_app.errors import TrainingError
-from edge_app.inference.bundle import Bundle, load_bundle, require_golden, seal
+from edge_app.inference.bundle import Bundle, load_bundle, require_golden
 from edge_app.inference.manifest import (
     FORMAT_VERSION,
     Calibration,
     Golden,
     GraphSpec,
     Manifest,
-    Metric,
     Training,
+)
+from trainer.bundle_files import (
+    finish_bundle,
+    fresh_folder_beside,
+    refuse_other_folder,
+    replace_folder,
+    write_manifest,
 )
 from trainer.calibrate import fit_temperature
 from trainer.direct_run import WEIGHTS, read_direct
 from trainer.evaluate import BUNDLE_RECIPE, evaluate
-from trainer.experiment import Experiment, Split
+from trainer.experiment import BundleParts, Split
+from trainer.export_facts import exported_facts
+from trainer.export_int8 import Int8, make_int8, refuse_unfit
 from trainer.fit import predict_logits
-from trainer.model_card import model_card
 from trainer.onnx_graph import export_graph, write_golden
 from trainer.provenance import Provenance
 from trainer.recipe import Recipe, load_recipe
 from trainer.run_dir import RunDir
 
 
-def export(run: RunDir, data_dir: Path, out: Path) -> Bundle:
+def export(
+    run: RunDir,
+    data_dir: Path,
+    out: Path,
+    *,
+    int8: Path | None = None,
+    force_int8: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Bundle:
     """Export the best pass of a run, or what was fitted without passes.
 
     Args:
@@ -45,6 +61,11 @@ def export(run: RunDir, data_dir: Path, out: Path) -> Bundle:
         data_dir: the data it was trained on; the temperature is fitted on its validation split.
             Where there were no passes, the folds' answers in the run fit the temperature.
         out: the bundle's folder; its name is the bundle's name.
+        int8: folder of a variant in 8-bit integers; None: none is tried. One that loses too much
+            or is not faster is not put there: ``metrics.json`` under ``quantised`` and the card
+            say why.
+        force_int8: put it there all the same.
+        tell: told what is being done.
 
     Returns:
         The bundle in place, loaded and checked.
@@ -54,39 +75,50 @@ def export(run: RunDir, data_dir: Path, out: Path) -> Bundle:
             that cannot be shipped.
         InferenceError: ONNX Runtime strays from torch.
     """
-    refuse_other_folder(out)
+    _refuse_folders(out, int8)
     provenance = run.provenance()
     recipe = load_recipe(run.path / "recipe.yaml", name=provenance.recipe)
     experiment = recipe.experiment
     load = load_direct if experiment.fits_directly else load_best_pass
     trained = load(run, recipe, data_dir)
-    calibration, split = trained.calibration, trained.split
-    graphs = experiment.graphs(trained.model.eval(), calibration.temperature, split)
-
-    beside = out.with_name(f".{out.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
+    beside: list[Path] = []
+    small: Int8 | None = None
     try:
-        beside.mkdir(parents=True)
-        specs = tuple(export_graph(graph, beside) for graph in graphs)
-        golden = write_golden(graphs, beside / "golden.npz")
-        (beside / BUNDLE_RECIPE).write_text(recipe.to_yaml(), encoding="utf-8")
-        manifest = build_manifest(out.name, recipe, provenance, specs, golden, calibration)
-        write_json(beside / "manifest.json", manifest.model_dump(mode="json"))
-        seal(beside)
-        bundle = load_bundle(beside)
-        require_golden(bundle)
-        figures = trained.figures or evaluate(bundle, experiment, split, data_dir)
-        figures = {**figures, "bundle": out.name}
-        metrics = headline(figures, experiment, trained.scored_on)
-        manifest = manifest.model_copy(update={"metrics": metrics})
-        write_json(beside / "manifest.json", manifest.model_dump(mode="json"))
-        seal(beside)
-        write_json(beside / "metrics.json", figures)
-        measured = experiment.measured(figures)
-        card = model_card(manifest, figures, provenance, trained.story, measured)
-        (beside / "README.md").write_text(card, encoding="utf-8")
-        load_bundle(beside)
-        replace_folder(beside, out)
+        beside.append(fresh_folder_beside(out))
+        bundle = _write_float(beside[0], out.name, recipe, provenance, trained)
+        figures = trained.figures or evaluate(bundle, experiment, trained.split, data_dir)
+        figures = {**figures, "bundle": out.name, "exported": exported_facts(bundle)}
+        if provenance.leak is not None:
+            figures["leak"] = provenance.leak
+        if int8 is not None:
+            refuse_unfit(experiment, bundle)
+            beside.append(fresh_folder_beside(int8))
+            splits, name = experiment.load(data_dir), int8.name
+            small = make_int8(
+                bundle,
+                figures,
+                experiment,
+                splits,
+                data_dir,
+                beside[1],
+                name,
+                force=force_int8,
+                tell=tell,
+            )
+            figures["quantised"] = small.facts
+            small.finish(experiment, provenance, trained.scored_on)
+        finish_bundle(
+            beside[0],
+            bundle.manifest,
+            figures,
+            experiment,
+            provenance,
+            trained.scored_on,
+            trained.story,
+        )
+        replace_folder(beside[0], out)
+        if int8 is not None and small is not None and small.shipped:
+            replace_folder(beside[1], int8)
     except OSError as error:
         raise TrainingError(
             f"cannot write the bundle: {error}",
@@ -94,8 +126,37 @@ def export(run: RunDir, data_dir: Path, out: Path) -> Bundle:
             next_step="Free space or make the folder writable, then export again",
         ) from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        for folder in beside:
+            shutil.rmtree(folder, ignore_errors=True)
     return load_bundle(out)
+
+
+def _refuse_folders(out: Path, int8: Path | None) -> None:
+    refuse_other_folder(out)
+    if int8 is not None:
+        refuse_other_folder(int8)
+        if int8.resolve() == out.resolve():
+            raise TrainingError(
+                "the float bundle and its 8-bit variant need a folder each",
+                source=str(out),
+                next_step=f"Give --int8 another name, such as {out}_int8",
+            )
+
+
+def _write_float(
+    folder: Path, name: str, recipe: Recipe, provenance: Provenance, trained: Trained
+) -> Bundle:
+    """Write graphs, golden cases, recipe and a manifest without metrics; load and compare."""
+    graphs = recipe.experiment.graphs(
+        trained.model.eval(), trained.calibration.temperature, trained.split
+    )
+    specs = tuple(export_graph(graph, folder) for graph in graphs)
+    golden = write_golden(graphs, folder / "golden.npz")
+    (folder / BUNDLE_RECIPE).write_text(recipe.to_yaml(), encoding="utf-8")
+    write_manifest(folder, build_manifest(name, recipe, provenance, specs, golden, trained))
+    bundle = load_bundle(folder)
+    require_golden(bundle)
+    return bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +168,7 @@ class Trained:
         calibration: its temperature.
         split: shows the graphs what to expect; scored unless ``figures`` are there.
         scored_on: what the figures come from, for the manifest.
+        parts: what goes into the manifest, with what validation chose.
         story: how the weights came about, for the card.
         figures: of folds that had not seen whom they answered for.
     """
@@ -115,6 +177,7 @@ class Trained:
     calibration: Calibration
     split: Split
     scored_on: str
+    parts: BundleParts
     story: str
     figures: dict[str, Any] | None = None
 
@@ -145,6 +208,10 @@ def load_best_pass(run: RunDir, recipe: Recipe, data_dir: Path) -> Trained:
         Calibration(temperature=temperature, fitted_on=validation.name),
         validation,
         "validation",
+        experiment.settled_parts(
+            torch.softmax(logits.double() / temperature, dim=-1).numpy(),
+            validation.targets.numpy(),
+        ),
         " ".join(
             [f"Exported: pass {best.row.index + 1}, the best on validation.", experiment.story()]
         ).strip(),
@@ -175,6 +242,7 @@ def load_direct(run: RunDir, recipe: Recipe, data_dir: Path) -> Trained:
         Calibration(temperature=temperature, fitted_on=stored.calibrated_on),
         experiment.load_evaluation(data_dir),
         f"out of fold: {stored.calibrated_on}",
+        experiment.parts(),
         "Fitted in one go on everybody; nobody was held out of the weights that are shipped.",
         stored.figures,
     )
@@ -186,10 +254,10 @@ def build_manifest(
     provenance: Provenance,
     graphs: tuple[GraphSpec, ...],
     golden: Golden,
-    calibration: Calibration,
+    trained: Trained,
 ) -> Manifest:
     """Return the manifest before anything is measured."""
-    parts = recipe.experiment.parts()
+    parts = trained.parts
     training = Training(
         commit=provenance.commit,
         recipe=recipe.name,
@@ -209,71 +277,11 @@ def build_manifest(
             "conditioning": parts.conditioning,
             "graphs": graphs,
             "rolling": parts.rolling,
-            "calibration": calibration,
+            "calibration": trained.calibration,
             "golden": golden,
             "training": training,
             "metrics": (),
             "intended_use": parts.intended_use,
             "limits": parts.limits,
         }
-    )
-
-
-def headline(figures: dict[str, Any], experiment: Experiment, scored_on: str) -> tuple[Metric, ...]:
-    """Return the figures that the manifest repeats; those that do not exist are left out."""
-    chosen = experiment.headline_subsets
-    rows = {name: figures[name] for name in experiment.headline}
-    for subset, scores in figures["subsets"].items():
-        if chosen is None or subset in chosen:
-            rows |= {f"{name}_{subset}": scores[name] for name in experiment.headline}
-    return tuple(
-        Metric(
-            name=name,
-            value=value,
-            data=figures["data"],
-            split=scored_on,
-            simulated=figures["trained_on_simulated_data"],
-        )
-        for name, value in rows.items()
-        if value is not None
-    )
-
-
-def refuse_other_folder(out: Path) -> None:
-    """Refuse to replace a folder that is no bundle.
-
-    Args:
-        out: where the bundle is to go.
-
-    Raises:
-        TrainingError: something else is there.
-    """
-    if out.exists() and not (out / "manifest.json").is_file():
-        raise TrainingError(
-            "there is something here that is no bundle",
-            source=str(out),
-            next_step="Give --out a new name, such as exports/emotion",
-        )
-
-
-def replace_folder(new: Path, old: Path) -> None:
-    """Put ``new`` in the place of ``old``; the old one goes only when the new one is in place."""
-    aside = old.with_name(f".{old.name}.old")
-    shutil.rmtree(aside, ignore_errors=True)
-    if old.exists():
-        old.rename(aside)
-    try:
-        new.rename(old)
-    except OSError:
-        if aside.exists():
-            aside.rename(old)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write JSON for people: indented, with a last line end."""
-    path.write_text(
-        json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
-        encoding="utf-8",
     )

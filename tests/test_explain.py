@@ -1,0 +1,151 @@
+"""``trainer explain`` on a run and on a bundle of it; what cannot be explained is said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("captum")
+pytestmark = pytest.mark.torch
+
+from rich.console import Console  # noqa: E402
+from typer.testing import CliRunner  # noqa: E402
+
+from edge_app.errors import ConfigError, DatasetError, SinkError, TrainingError  # noqa: E402
+from tests.face_experiment import CORNER, CornerNet  # noqa: E402
+from tests.face_run import FACES, trained_run  # noqa: E402
+from trainer import registry  # noqa: E402
+from trainer.cli import app  # noqa: E402
+from trainer.explanation.explain import Wanted, choose, explain_pictures  # noqa: E402
+from trainer.explanation.maps import METHODS  # noqa: E402
+from trainer.explanation.onnx_weights import put_onnx_weights  # noqa: E402
+from trainer.explanation.torch_model import load_explained  # noqa: E402
+from trainer.export import export  # noqa: E402
+from trainer.run_dir import RunDir  # noqa: E402
+
+FEW = Wanted(n=2, per_class=True, deletion_n=8)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDir]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(registry.EXPERIMENTS, "emotion", FACES)
+        patch.setattr("trainer.run_dir.draw_png", lambda *_: None)
+        yield trained_run(tmp_path_factory.mktemp("explain") / "run")
+
+
+@pytest.fixture(scope="module")
+def bundle(run: RunDir) -> Path:
+    return export(run, run.path, run.path.parent / "tiny").path
+
+
+def test_a_bundle_is_explained_like_the_run_that_it_comes_from(run: RunDir, bundle: Path) -> None:
+    ours, rebuilt = load_explained(run.path), load_explained(bundle)
+    faces = ours.experiment.load_evaluation(run.path).inputs[0][:50]
+    with torch.no_grad():
+        difference = (ours.model(faces) - rebuilt.model(faces)).abs().max()
+    assert float(difference) < 1e-4
+    assert rebuilt.rebuilt_error is not None
+    assert rebuilt.rebuilt_error < 1e-4
+    assert rebuilt.temperature != 1.0
+
+
+def test_maps_of_a_trained_network_find_where_the_answer_lies(
+    run: RunDir, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.explanation.deletion.RANDOM_MAPS", 2)  # quick
+    sheet = tmp_path / "sheet.png"
+    found = explain_pictures(bundle, run.path, sheet, FEW, Console(quiet=True))
+    assert [example["true"] for example in found["examples"]] == [
+        *("low", "low", "middle", "middle", "high", "high")
+    ]
+    assert set(found["deletion"]) == {"mean_face", "blur"}
+    by_mean = found["deletion"]["mean_face"]["methods"]
+    assert set(by_mean) == set(METHODS)
+    for name in ("ig_mean_face", "occlusion"):
+        assert by_mean[name]["against_random"]["difference"]["high"] < 0.0, name
+        assert by_mean[name]["against_random"]["p"] < 0.05
+    assert sheet.read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "sheet_deletion.png").read_bytes()[:4] == b"\x89PNG"
+    json.dumps(found, allow_nan=False)
+
+
+def test_occlusion_of_a_trained_network_peaks_in_the_corner(run: RunDir) -> None:
+    from trainer.explanation.maps import make_maps
+
+    explained = load_explained(run.path)
+    split = explained.experiment.load_evaluation(run.path)
+    bright = split.inputs[0][split.targets == 2][:10]
+    classes = torch.full((10,), 2)
+    maps = make_maps(explained.model, bright, classes, split.inputs[0].float().mean(0, True)).maps
+    for name in ("ig_mean_face", "occlusion"):
+        mean = maps[name].mean(dim=0)
+        assert float(mean[CORNER].mean()) > 2.5 * float(mean.abs().mean()), name
+
+
+def test_the_command_writes_sheet_curves_and_figures(
+    run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.explanation.deletion.RANDOM_MAPS", 2)  # quick
+    words = [
+        *("explain", str(run.path), "--data", str(run.path), "--out", str(tmp_path / "s.png")),
+        *("--json", str(tmp_path / "s.json"), "--n", "1", "--deletion-n", "2"),
+    ]
+    said = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert said.exit_code == 0
+    assert "Integrated Gradients" in said.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"s.png", "s.json", "s_deletion.png"}
+    assert json.loads((tmp_path / "s.json").read_text())["deletion"]["blur"]["n"] == 2
+
+
+def test_a_sheet_without_a_test_has_no_curves(run: RunDir, tmp_path: Path) -> None:
+    wanted = Wanted(n=1, deletion_n=0)
+    found = explain_pictures(run.path, run.path, tmp_path / "s.png", wanted, Console(quiet=True))
+    assert "deletion" not in found
+    assert [path.name for path in tmp_path.iterdir()] == ["s.png"]
+
+
+def test_pictures_are_drawn_the_same_for_the_same_seed(run: RunDir) -> None:
+    split = load_explained(run.path).experiment.load_evaluation(run.path)
+    first = choose(split, Wanted(n=5, seed=3)).tolist()
+    assert first == choose(split, Wanted(n=5, seed=3)).tolist()
+    assert first != choose(split, Wanted(n=5, seed=4)).tolist()
+    assert len(set(first)) == 5
+
+
+def test_what_is_no_run_and_no_bundle_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="neither a run nor a bundle"):
+        load_explained(tmp_path)
+
+
+def test_a_file_of_another_network_is_refused(bundle: Path) -> None:
+    class Wider(CornerNet):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = torch.nn.Linear(8 * 36, 5)
+
+    with pytest.raises(TrainingError, match="another shape"):
+        put_onnx_weights(Wider().eval(), bundle / "model.onnx", torch.zeros(1, 1, 24, 24))
+
+    class Deeper(CornerNet):
+        def __init__(self) -> None:
+            super().__init__()
+            self.more = torch.nn.Linear(3, 3)
+
+    with pytest.raises(TrainingError, match=r"does not hold more\.weight"):
+        put_onnx_weights(Deeper().eval(), bundle / "model.onnx", torch.zeros(1, 1, 24, 24))
+
+
+def test_pictures_that_cannot_be_written_are_refused_before_anything_slow(
+    run: RunDir, tmp_path: Path
+) -> None:
+    words = ["explain", str(run.path), "--data", str(run.path), "--out"]
+    with pytest.raises(SinkError, match="PNG"):
+        CliRunner().invoke(app, [*words, str(tmp_path)], catch_exceptions=False)
+    missing = ["explain", str(tmp_path / "no"), "--data", str(tmp_path), "--out", "s.png"]
+    with pytest.raises(DatasetError, match="no such"):
+        CliRunner().invoke(app, missing, catch_exceptions=False)

@@ -1,0 +1,81 @@
+"""What ``trainer explain`` says: the deletion test as a table, completeness in a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from trainer.explanation.maps import TITLES
+
+
+def deletion_table(deletion: dict[str, Any]) -> Table:
+    """Return areas under the deletion curves, a row a method and way of hiding.
+
+    Args:
+        deletion: as ``explain_pictures`` gave it.
+
+    Returns:
+        A table for the console.
+    """
+    first = next(iter(deletion.values()))
+    table = Table(
+        title=f"deletion test, {first['n']} pictures: area under the probability of the answer, "
+        "95 % intervals over people; less is better"
+    )
+    for heading in ("hidden by", "map", "area", "random maps", "less by", "p", "own maps moved"):
+        table.add_column(heading, overflow="fold")
+    for fill, found in deletion.items():
+        for name, method in found["methods"].items():
+            random, moved = method["against_random"], method["against_moved"]
+            table.add_row(
+                fill.replace("_", " "),
+                TITLES[name].replace("\n", " "),
+                _interval(random["area"]),
+                _interval(random["other"]),
+                _interval(_turned(random["difference"])),
+                f"{random['p']:.1g}",
+                f"less by {_interval(_turned(moved['difference']))}, p {moved['p']:.1g}",
+            )
+    return table
+
+
+def said(found: dict[str, Any], out: Path, json_file: Path | None) -> list[str]:
+    """Return the sentences after the table.
+
+    Args:
+        found: as ``explain_pictures`` gave it.
+        out: the sheet.
+        json_file: where the figures are, if anywhere.
+
+    Returns:
+        A line each.
+    """
+    lines = []
+    for name, missed in found.get("completeness", {}).items():
+        lines.append(
+            f"{TITLES[name]}".replace("\n", " ")
+            + f", {missed['steps']} steps: the sum misses the difference of logits by"
+            f" {missed['median_missed']:.1%} (median), by at most {missed['within']:.0%} on"
+            f" {missed['share_within']:.0%} of {missed['n']} pictures"
+        )
+    if found["rebuilt_from_onnx_error"] is not None:
+        lines.append(
+            "network rebuilt from the ONNX file; its golden logits differ by at most"
+            f" {found['rebuilt_from_onnx_error']:.1e}"
+        )
+    lines.append(f"sheet: {out} (it shows faces)")
+    if "deletion_picture" in found:
+        lines.append(f"deletion curves: {found['deletion_picture']}")
+    if json_file is not None:
+        lines.append(f"all figures: {json_file}")
+    return lines
+
+
+def _turned(interval: dict[str, float]) -> dict[str, float]:
+    return {"value": -interval["value"], "low": -interval["high"], "high": -interval["low"]}
+
+
+def _interval(interval: dict[str, float]) -> str:
+    return f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
