@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from edge_app.errors import ConfigError, PreprocessError
-from edge_app.preprocess.face import (
-    FaceBox,
-    HaarDetector,
-    YuNetDetector,
-    crop_face,
-    primary_face,
-    to_grey,
-)
+from edge_app.errors import PreprocessError
 from edge_app.preprocess.gait.window import gyr_rms_radps
 from edge_app.preprocess.resample import fill_missing, resample_window
 
@@ -61,82 +51,3 @@ def test_the_rms_of_a_known_rotation() -> None:
     # mean of (2 + sin)^2 over two and a half periods, by the same sum in float64
     expected = np.sqrt(np.mean((2 + np.sin(2 * np.pi * n / 80)) ** 2))
     assert gyr_rms_radps(samples) == pytest.approx(expected, rel=1e-6)
-
-
-def test_a_crop_is_square_grey_and_centred() -> None:
-    frame = np.zeros((100, 200, 3), np.uint8)
-    frame[40:60, 90:110] = 255
-    crop = crop_face(frame, FaceBox(80, 30, 40, 40), size_px=40, margin=0.0)
-    assert crop.shape == (40, 40)
-    assert crop.dtype == np.uint8
-    assert crop[10:30, 10:30].min() == 255
-    assert crop.sum() == 20 * 20 * 255
-    wide = crop_face(frame, FaceBox(80, 30, 40, 40), size_px=80, margin=0.5)
-    assert wide[30:50, 30:50].min() == 255
-    assert wide.sum() == 20 * 20 * 255
-
-
-def test_a_crop_beyond_the_frame_repeats_its_edge() -> None:
-    frame = np.full((60, 60, 3), 7, np.uint8)
-    crop = crop_face(frame, FaceBox(40, 40, 40, 40), size_px=48, margin=0.2)
-    assert (crop == 7).all()
-
-
-def test_grey_is_bt601() -> None:
-    frame = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8)
-    assert to_grey(frame).tolist() == [[76, 150, 29]]
-
-
-def test_the_largest_large_enough_face_is_the_patients() -> None:
-    small, large = FaceBox(0, 0, 50, 50), FaceBox(9, 9, 80, 70)
-    assert primary_face([small, large], min_face_px=48) is large
-    assert primary_face([FaceBox(0, 0, 47, 90)], min_face_px=48) is None
-    assert primary_face([], min_face_px=48) is None
-
-
-def read_frames(path: Path) -> list[np.ndarray]:
-    import cv2
-
-    capture, found = cv2.VideoCapture(str(path)), []
-    while True:
-        got, frame = capture.read()
-        if not got:
-            return found
-        found.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
-
-
-@pytest.mark.parametrize(
-    ("clip", "with_face", "at_least", "at_most"),
-    [
-        ("single_face.mp4", slice(0, 72), 69, 72),
-        ("face_noface.mov", slice(0, 72), 68, 72),
-        ("face_noface.mov", slice(74, 169), 0, 2),
-        ("no_face.mp4", slice(0, 95), 0, 3),
-    ],
-)
-def test_haar_on_real_clips(
-    data_dir: Path, clip: str, with_face: slice, at_least: int, at_most: int
-) -> None:
-    detector = HaarDetector()
-    frames = read_frames(data_dir / "faces" / clip)[with_face]
-    found = sum(primary_face(detector.detect(f), min_face_px=48) is not None for f in frames)
-    assert at_least <= found <= at_most
-
-
-def test_yunet_on_a_real_clip(data_dir: Path) -> None:
-    detector = YuNetDetector(data_dir / "models" / "yunet_n_320_320.onnx")
-    frames = read_frames(data_dir / "faces" / "single_face.mp4")
-    boxes = [detector.detect(frame) for frame in frames[::8]]
-    assert [len(found) for found in boxes] == [1] * 9
-    box = boxes[0][0]  # measured at full size: 222, 85, 149 x 212
-    assert (box.x_px, box.y_px) == (pytest.approx(222, abs=12), pytest.approx(85, abs=12))
-    assert (box.width_px, box.height_px) == (pytest.approx(149, abs=15), pytest.approx(212, abs=20))
-
-
-def test_a_detector_file_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no face detector file"):
-        YuNetDetector(tmp_path / "missing.onnx")
-    wrong = tmp_path / "wrong.onnx"
-    wrong.write_bytes(b"nonsense")
-    with pytest.raises(ConfigError, match="cannot load this detector"):
-        YuNetDetector(wrong)

@@ -48,15 +48,61 @@ class WindowSpec(_Part):
     hop_samples: int = Field(ge=1)
 
 
+class EpisodeSpec(_Part):
+    """When an expression counts as an episode; chosen on the validation pictures."""
+
+    label: str
+    enter_probability: Fraction = Field(description="An episode begins at or above this.")
+    leave_probability: Fraction = Field(description="It ends below this.")
+    min_duration_s: Annotated[float, Field(ge=0.0)] = Field(
+        description="Shorter ones do not count."
+    )
+    ppv: Fraction = Field(
+        description="Share of validation pictures at or above enter_probability that carry the"
+        " label."
+    )
+    ppv_low: Fraction = Field(description="Lower end of its 95 % Wilson interval.")
+    recall: Fraction = Field(description="Share of the label's pictures that are found so.")
+    prevalence: Fraction = Field(description="Share of the label among the validation pictures.")
+
+
 class FaceConditioning(_Part):
-    """Frame to face crop: ``edge_app.preprocess.face``."""
+    """Frame to face crop: ``edge_app.preprocess.face`` and its neighbours.
+
+    Grey levels are 0 to 255 of the crop that the model sees.
+    """
 
     kind: Literal["face_crop"]
     size_px: int = Field(ge=16, le=512)
     margin: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        description="Added on each side of the detector's box, as a share of the box."
+        description="Added on each side of the detector's box, as a share of its longer side."
     )
-    min_face_px: int = Field(ge=8)
+    level_eyes: bool = Field(
+        description="Turn the crop until the eyes are level, where the detector tells them."
+    )
+    min_face_px: int = Field(ge=8, description="Least shorter side of a face's box.")
+    detect_every: int = Field(ge=1, description="Frames; between them faces are tracked.")
+    min_hits: int = Field(ge=1, description="Detections in a row before a track counts as a face.")
+    track_lost_s: Positive = Field(description="A face not found again for so long is gone.")
+    min_sharpness: Annotated[float, Field(ge=0.0)] = Field(
+        description="Least variance of the crop's Laplacian, in squared grey levels."
+    )
+    min_exposure: Annotated[float, Field(ge=0.0, le=255.0)] = Field(
+        description="Dark: 95 of 100 pixels are below this grey level."
+    )
+    max_exposure: Annotated[float, Field(ge=0.0, le=255.0)] = Field(
+        description="Bright: 95 of 100 pixels are above this grey level."
+    )
+    max_saturated: Fraction = Field(
+        description="Bright too: a larger share of pixels is burnt out, at 250 or above."
+    )
+    max_turn: Positive = Field(
+        description="Largest offset of the nose from the middle of the eyes, in eye distances;"
+        " needs landmarks."
+    )
+    episodes: tuple[EpisodeSpec, ...] = Field(
+        description="Expressions whose episodes are told; empty: none."
+    )
 
 
 class EegConditioning(_Part):

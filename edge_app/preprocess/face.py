@@ -1,34 +1,56 @@
-"""Frame to face crop: detection, the patient's face, a square grey picture."""
+"""A face in a frame, and the crop of it that the model sees: the contract with the trainer."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from edge_app.errors import ConfigError
+from edge_app.errors import PreprocessError
 
 Picture = npt.NDArray[np.uint8]
-DETECTION_WIDTH_PX = 320
-"""Frames are shrunk to this width for detection; the crop is taken from the full frame."""
+Point = tuple[float, float]
+Landmarks = tuple[Point, Point, Point, Point, Point]
+"""The eye on the picture's left, the other eye, the nose's tip, the mouth's corners alike: x, y."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaceBox:
-    """A detected face in pixels of the full frame."""
+    """A detected face in pixels of the full frame.
+
+    Args:
+        x_px: left side.
+        y_px: upper side.
+        width_px: to the right.
+        height_px: downwards.
+        score: the detector's, 0 to 1; 1 where it gives none.
+        landmarks: five points, or None where the detector gives none.
+    """
 
     x_px: float
     y_px: float
     width_px: float
     height_px: float
+    score: float = 1.0
+    landmarks: Landmarks | None = None
 
     @property
     def size_px(self) -> float:
         """Shorter side."""
         return min(self.width_px, self.height_px)
+
+    @property
+    def side_px(self) -> float:
+        """Longer side."""
+        return max(self.width_px, self.height_px)
+
+    @property
+    def centre_px(self) -> Point:
+        """Middle, x and y."""
+        return self.x_px + self.width_px / 2, self.y_px + self.height_px / 2
 
 
 class FaceDetector(Protocol):
@@ -36,6 +58,34 @@ class FaceDetector(Protocol):
 
     def detect(self, frame: Picture) -> list[FaceBox]:
         """Return the faces of a (height, width, 3) uint8 RGB frame, in any order."""
+
+
+def as_rgb(frame: npt.NDArray[Any]) -> Picture:
+    """Return a frame as a detector takes it.
+
+    Args:
+        frame: uint8: (height, width) grey, or (height, width, n) grey, RGB or RGBA.
+
+    Returns:
+        (height, width, 3) uint8 RGB; opacity is ignored.
+
+    Raises:
+        PreprocessError: no picture.
+    """
+    if frame.dtype == np.uint8 and frame.ndim == 2:
+        return np.repeat(frame[:, :, None], 3, axis=2)
+    if frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] in (1, 3, 4):
+        return (
+            np.ascontiguousarray(frame[:, :, :3])
+            if frame.shape[2] > 1
+            else np.repeat(frame, 3, axis=2)
+        )
+    raise PreprocessError(
+        "not a picture",
+        expected="(height, width, 3) uint8",
+        got=f"{frame.shape} {frame.dtype}",
+        next_step="Correct the source that delivers these frames",
+    )
 
 
 def to_grey(frame: Picture) -> Picture:
@@ -52,123 +102,40 @@ def to_grey(frame: Picture) -> Picture:
     return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-class HaarDetector:
-    """The frontal-face cascade that comes with OpenCV 4: works offline, frontal faces only.
-
-    Raises:
-        ConfigError: this OpenCV has no cascades (5.x dropped them).
-
-    Source: Viola and Jones 2001; cascade ``haarcascade_frontalface_alt2`` of the OpenCV package.
-    """
-
-    def __init__(self) -> None:
-        import cv2
-
-        path = Path(getattr(getattr(cv2, "data", None), "haarcascades", "")) / (
-            "haarcascade_frontalface_alt2.xml"
-        )
-        if not hasattr(cv2, "CascadeClassifier") or not path.is_file():
-            raise ConfigError(
-                f"OpenCV {cv2.__version__} comes without Haar cascades",
-                next_step="Install opencv-python-headless 4.x, or configure a YuNet detector file",
-            )
-        self._cascade: Any = cv2.CascadeClassifier(str(path))
-
-    def detect(self, frame: Picture) -> list[FaceBox]:
-        """Return the faces of a (height, width, 3) uint8 RGB frame."""
-        import cv2
-
-        grey = to_grey(frame)
-        scale = min(1.0, DETECTION_WIDTH_PX / grey.shape[1])
-        small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        found = self._cascade.detectMultiScale(
-            small, scaleFactor=1.1, minNeighbors=3, minSize=(24, 24)
-        )
-        return [FaceBox(*(float(side) / scale for side in box)) for box in found]
+def eye_tilt_deg(box: FaceBox) -> float:
+    """Return how far the line of the eyes is turned clockwise; 0 without landmarks."""
+    if box.landmarks is None:
+        return 0.0
+    (left_x, left_y), (right_x, right_y) = box.landmarks[:2]
+    return math.degrees(math.atan2(right_y - left_y, right_x - left_x))
 
 
-class YuNetDetector:
-    """YuNet through OpenCV's ``FaceDetectorYN``: also turned and partly covered faces.
-
-    Args:
-        path: a YuNet ONNX file with a fixed input size.
-        min_score: least detection score; 0.7 removes the known false hits.
-
-    Raises:
-        ConfigError: no such file, or not a detector that this OpenCV can load.
-
-    Source: Wu, Peng and Yu 2023, "YuNet: A Tiny Millisecond-level Face Detector".
-    """
-
-    def __init__(self, path: Path, *, min_score: float = 0.7) -> None:
-        import cv2
-
-        if not path.is_file():
-            raise ConfigError(
-                "no face detector file",
-                source=str(path),
-                next_step="Correct the path, or leave the detector out to use OpenCV's own",
-            )
-        try:
-            self._detector: Any = cv2.FaceDetectorYN.create(str(path), "", (320, 320), min_score)
-        except cv2.error as error:
-            raise ConfigError(
-                f"OpenCV {cv2.__version__} cannot load this detector: {error}",
-                source=str(path),
-                next_step="Use a YuNet file with a fixed input size, such as yunet_n_320_320.onnx",
-            ) from error
-
-    def detect(self, frame: Picture) -> list[FaceBox]:
-        """Return the faces of a (height, width, 3) uint8 RGB frame."""
-        import cv2
-
-        scale = min(1.0, DETECTION_WIDTH_PX / frame.shape[1])
-        bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-        small = cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        self._detector.setInputSize((small.shape[1], small.shape[0]))
-        _, found = self._detector.detect(small)
-        rows = [] if found is None else found
-        return [FaceBox(*(float(side) / scale for side in row[:4])) for row in rows]
-
-
-def primary_face(boxes: list[FaceBox], *, min_face_px: int) -> FaceBox | None:
-    """Return the largest face that is large enough, or None.
-
-    Args:
-        boxes: all faces of a frame.
-        min_face_px: least shorter side.
-    """
-    large = [box for box in boxes if box.size_px >= min_face_px]
-    return max(large, key=lambda box: box.width_px * box.height_px, default=None)
-
-
-def crop_face(frame: Picture, box: FaceBox, *, size_px: int, margin: float) -> Picture:
+def crop_face(
+    frame: Picture, box: FaceBox, *, size_px: int, margin: float, level_eyes: bool = False
+) -> Picture:
     """Return the square face crop that the model sees.
 
     Args:
-        frame: (height, width, 3) uint8 RGB.
-        box: the face.
+        frame: (height, width, 3) uint8 RGB, the full frame, however small detection made it.
+        box: the face; never more than the frame's longer side is taken.
         size_px: side of the crop wanted.
         margin: added on each side, as a share of the box's longer side; outside the frame the edge
             pixels are repeated.
+        level_eyes: turn the square about its middle until the eyes are level, where the box has
+            landmarks.
 
     Returns:
         (size_px, size_px) uint8 grey.
     """
     import cv2
 
-    side = max(1, round(max(box.width_px, box.height_px) * (1.0 + 2.0 * margin)))
-    left = round(box.x_px + box.width_px / 2 - side / 2)
-    top = round(box.y_px + box.height_px / 2 - side / 2)
-    height, width = frame.shape[:2]
-    before = (max(0, -top), max(0, -left))
-    after = (max(0, top + side - height), max(0, left + side - width))
-    inside = frame[max(0, top) : top + side, max(0, left) : left + side]
-    grey = np.pad(
-        to_grey(np.ascontiguousarray(inside)),
-        ((before[0], after[0]), (before[1], after[1])),
-        mode="edge",
-    )
-    shrinks = side >= size_px
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    side = min(max(frame.shape[:2]), max(1, round(box.side_px * (1.0 + 2.0 * margin))))
+    x, y = box.centre_px
+    left, top = round(x - side / 2), round(y - side / 2)
+    tilt_deg = eye_tilt_deg(box) if level_eyes else 0.0
+    move = cv2.getRotationMatrix2D((left + (side - 1) / 2, top + (side - 1) / 2), tilt_deg, 1.0)
+    move[:, 2] -= left, top  # whole pixels: without a tilt nothing is interpolated
+    square = cv2.warpAffine(frame, move, (side, side), borderMode=cv2.BORDER_REPLICATE)
+    interpolation = cv2.INTER_AREA if side >= size_px else cv2.INTER_LINEAR
+    grey = to_grey(np.asarray(square, np.uint8))
     return np.asarray(cv2.resize(grey, (size_px, size_px), interpolation=interpolation), np.uint8)
