@@ -10,19 +10,23 @@ from pathlib import Path
 
 from edge_app.build_source import build_source
 from edge_app.clock import Clock
-from edge_app.config import LslNetworkConfig, PersonConfig, StreamConfig
+from edge_app.config import DeviceConfig, LslNetworkConfig, PersonConfig, StreamConfig
 from edge_app.config_sources import RecordingConfig
 from edge_app.contracts import StreamInfo
 from edge_app.errors import ConfigError, ManifestError
+from edge_app.expression_baseline import RestingBaseline
+from edge_app.face_detector_file import choose_detector
 from edge_app.health import StreamHealth
 from edge_app.inference.bundle import Bundle, load_bundle, require_golden
-from edge_app.inference.manifest import StrideConditioning
+from edge_app.inference.manifest import FaceConditioning, StrideConditioning, read_manifest
 from edge_app.person_file import PersonFile
 from edge_app.pipeline import Emit, Pipeline
-from edge_app.preprocess.face import FaceDetector, HaarDetector, YuNetDetector
+from edge_app.preprocess.face_finder import Region
 from edge_app.sources.protocol import Source
 from edge_app.supervisor import StreamJob
+from edge_app.tasks.emotion import EmotionTask
 from edge_app.tasks.frailty import FrailtyTask
+from edge_app.tasks.person_gait import PersonGait
 from edge_app.tasks.protocol import Task, build_windower, fit_stream
 from edge_app.tasks.registry import build_task
 from edge_app.windowing import Windower
@@ -32,6 +36,7 @@ logger = logging.getLogger(__name__)
 DAY_S = 86_400.0
 
 OnOpen = Callable[[StreamInfo, Source], None]
+AnyPersonFile = PersonFile[PersonGait] | PersonFile[RestingBaseline]
 
 
 def find_bundle(task: str) -> Path:
@@ -73,28 +78,26 @@ def open_bundle(path: Path) -> Bundle:
     return bundle
 
 
-def _detector(config_file: Path | None) -> Callable[[], FaceDetector]:
-    if config_file is None:
-        return HaarDetector
-    return lambda: YuNetDetector(config_file)
-
-
 @dataclass(slots=True)
 class StreamRoad:
     """Windower and task of one stream, kept over restarts of its source.
 
     Args:
         bundle: the model.
-        face_detector: YuNet file, or None for OpenCV's own.
-        open_person: opens the file that keeps the wearer's gait, when the stream first opens: a bad
-            file stops this stream, not the others; None: nothing is kept.
+        face_detector: YuNet file, or None for the installed one or OpenCV's own.
+        face_region: where the person's face is looked for; None: anywhere.
+        open_person: opens the file that keeps what is known of the person, when the stream first
+            opens: a bad file stops this stream, not the others; None: nothing is kept.
+        baseline_s: seconds of usable face that make the baseline of the resting face; None: none.
         task: made when the stream first opens; after a restart it is reset, not made anew, so
             that what is known about the person stays.
     """
 
     bundle: Bundle
     face_detector: Path | None = None
-    open_person: Callable[[], PersonFile | None] | None = None
+    face_region: Region | None = None
+    open_person: Callable[[], AnyPersonFile | None] | None = None
+    baseline_s: float | None = None
     task: Task | None = None
 
     def prepare(self, info: StreamInfo) -> tuple[Windower, Task]:
@@ -109,13 +112,65 @@ class StreamRoad:
             kept = None if self.open_person is None else self.open_person()
             if kept is not None:
                 kept.claim(simulated=info.simulated)
-            person = None if kept is None else kept.person
-            self.task = build_task(self.bundle, info, _detector(self.face_detector), person)
+            person = self._new_person() if kept is None else kept.person
+            detector = choose_detector(self.face_detector).open
+            self.task = build_task(self.bundle, info, detector, person, self.face_region)
             if kept is not None and isinstance(self.task, FrailtyTask):
                 self.task.on_strides = kept.heard
+            if kept is not None and isinstance(self.task, EmotionTask):
+                self.task.on_baseline = kept.heard
         else:
             self.task.adopt(info)
         return windower, self.task
+
+    def _new_person(self) -> RestingBaseline | None:
+        """Return what is to be learnt of the person and not kept."""
+        if self.baseline_s is None:
+            return None
+        _require_face(self.bundle)
+        return _resting_baseline(self.baseline_s, self.bundle)
+
+
+def with_baseline(config: DeviceConfig, baseline_s: float) -> DeviceConfig:
+    """Return a configuration whose streams of facial expression collect a resting baseline.
+
+    Args:
+        config: the device.
+        baseline_s: seconds of usable face; takes the place of what is configured.
+
+    Raises:
+        ConfigError: no stream is of facial expression.
+        ManifestError: a bundle that cannot be read.
+    """
+    faces = [
+        isinstance(read_manifest(stream.bundle).conditioning, FaceConditioning)
+        for stream in config.streams
+    ]
+    if not any(faces):
+        raise ConfigError(
+            "no stream of this device is of facial expression, so there is no resting baseline",
+            source=config.device,
+            next_step="Leave --baseline out",
+        )
+    streams = tuple(
+        stream.model_copy(update={"baseline_s": baseline_s}) if face else stream
+        for stream, face in zip(config.streams, faces, strict=True)
+    )
+    return config.model_copy(update={"streams": streams})
+
+
+def _resting_baseline(needed_s: float, bundle: Bundle) -> RestingBaseline:
+    return RestingBaseline(needed_s, bundle.manifest.labels, bundle.model_id)
+
+
+def _require_face(bundle: Bundle) -> None:
+    if not isinstance(bundle.manifest.conditioning, FaceConditioning):
+        raise ConfigError(
+            "a resting baseline is for facial expression only",
+            source=bundle.manifest.name,
+            got=bundle.manifest.task,
+            next_step="Leave baseline_s (--baseline) out for this bundle",
+        )
 
 
 def _warn_if_slow(info: StreamInfo, model_hz: float | None) -> None:
@@ -129,33 +184,35 @@ def _warn_if_slow(info: StreamInfo, model_hz: float | None) -> None:
         )
 
 
-def open_person_file(config: StreamConfig, bundle: Bundle) -> PersonFile | None:
-    """Return the file that keeps a stream's wearer, or None when none is configured.
+def open_person_file(config: StreamConfig, bundle: Bundle) -> AnyPersonFile | None:
+    """Return the file that keeps a stream's person, or None when none is configured.
 
     Args:
         config: the stream.
         bundle: its bundle.
 
     Raises:
-        ConfigError: the file is damaged, or the bundle does not read gait parameters.
+        ConfigError: the file is damaged, or the bundle can keep nothing of a person.
         SinkError: its folder cannot be written to.
     """
     given: PersonConfig | None = config.person
+    if config.baseline_s is not None:
+        _require_face(bundle)
     if given is None:
         return None
+    if config.baseline_s is not None:
+        return PersonFile(given.file, _resting_baseline(config.baseline_s, bundle))
     if not isinstance(bundle.manifest.conditioning, StrideConditioning):
         raise ConfigError(
-            "person: is for frailty by gait parameters only",
+            "person: is for frailty by gait parameters, or for a baseline of facial expression",
             source=config.name,
-            got=f"{bundle.manifest.task}, {bundle.manifest.conditioning.kind}",
-            next_step="Remove person: from this stream, or give it such a bundle",
+            got=f"{bundle.manifest.task}, {bundle.manifest.conditioning.kind}, no baseline_s",
+            next_step="Remove person: from this stream, give it such a bundle, or baseline_s: 60",
         )
     days = given.half_life_days
-    return PersonFile(
-        given.file,
-        baseline_strides=given.baseline_strides,
-        half_life_s=None if days is None else days * DAY_S,
-    )
+    half_life_s = None if days is None else days * DAY_S
+    gait = PersonGait(baseline_strides=given.baseline_strides, half_life_s=half_life_s)
+    return PersonFile(given.file, gait)
 
 
 Tap = Callable[[Source], Source]
@@ -185,7 +242,13 @@ def build_job(
     """
     health = StreamHealth(config.name)
     health.started(bundle.model_id)
-    road = StreamRoad(bundle, config.face_detector, lambda: open_person_file(config, bundle))
+    road = StreamRoad(
+        bundle,
+        config.face_detector,
+        config.face_region,
+        lambda: open_person_file(config, bundle),
+        baseline_s=config.baseline_s,
+    )
     live = not isinstance(config.source, RecordingConfig)
 
     def pipeline() -> Pipeline:

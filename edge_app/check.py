@@ -16,8 +16,8 @@ from edge_app.config import JsonlConfig, LslNetworkConfig, StreamConfig, load_co
 from edge_app.config_sources import LslConfig
 from edge_app.contracts import Chunk, StreamInfo
 from edge_app.errors import EdgeAppError, SourceError, SourceLostError
+from edge_app.face_detector_file import choose_detector
 from edge_app.inference.bundle import Bundle, load_bundle, replay_golden
-from edge_app.preprocess.face import HaarDetector, YuNetDetector
 from edge_app.signal_check import report_signal
 from edge_app.sinks.files import make_writable_dir
 from edge_app.sources.liblsl import liblsl_facts
@@ -163,9 +163,9 @@ def check_stream(
     if isinstance(config.source, LslConfig):
         yield from _tell_liblsl(f"{subject}: liblsl")
     if bundle.manifest.task == "emotion":
-        yield _check_detector(f"{subject}: face detector", config.face_detector)
-    if config.person is not None:
-        yield _check_person(f"{subject}: wearer", config, bundle, config.person.file)
+        yield check_detector(f"{subject}: face detector", config.face_detector)
+    if config.person is not None or config.baseline_s is not None:
+        yield _check_person(f"{subject}: person", config, bundle)
 
 
 def _check_signal(subject: str, heard: _Heard) -> Finding:
@@ -196,23 +196,29 @@ def _check_fit(subject: str, bundle: Bundle, info: StreamInfo) -> Finding:
     return Finding(subject, True, told)
 
 
-def _check_detector(subject: str, path: Path | None) -> Finding:
+def check_detector(subject: str, path: Path | None) -> Finding:
+    """Open the face detector that a stream would use, and tell which it is.
+
+    Args:
+        subject: of the finding.
+        path: the configured file, or None.
+    """
     try:
-        if path is None:
-            HaarDetector()
-            return Finding(subject, True, "Haar cascade of OpenCV")
-        YuNetDetector(path)
+        choice = choose_detector(path)
+        choice.open()
     except EdgeAppError as error:
         return _failure(subject, error)
-    return Finding(subject, True, f"YuNet, {path.name}")
+    return Finding(subject, True, choice.detail)
 
 
-def _check_person(subject: str, config: StreamConfig, bundle: Bundle, path: Path) -> Finding:
+def _check_person(subject: str, config: StreamConfig, bundle: Bundle) -> Finding:
     try:
         open_person_file(config, bundle)
     except EdgeAppError as error:
         return _failure(subject, error)
-    return Finding(subject, True, f"{path} can be kept")
+    kept = "nothing is kept" if config.person is None else f"{config.person.file} can be kept"
+    begun = "" if config.baseline_s is None else f"resting baseline of {config.baseline_s:g} s; "
+    return Finding(subject, True, begun + kept)
 
 
 def _check_results(directory: Path) -> Finding:

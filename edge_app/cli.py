@@ -1,4 +1,7 @@
-"""``edge-app``: run, record, demo, replay, report, check, devices. It parses and shows only."""
+"""``edge-app``: run, record, demo, replay, report, check, install-detector, devices.
+
+It parses and shows only.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,11 @@ from edge_app.errors import ConfigError, EdgeAppError
 
 if TYPE_CHECKING:
     from edge_app.devices import Found
+
+BASELINE_HELP = (
+    "Emotion: take the first so many seconds of usable face as the person's own resting face, and"
+    " tell the change from it."
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -84,6 +92,7 @@ def run(
     duration: Annotated[
         float | None, typer.Option(min=0.1, help="Seconds to run; without it until Ctrl-C.")
     ] = None,
+    baseline: Annotated[float | None, typer.Option(min=1.0, help=BASELINE_HELP)] = None,
 ) -> None:
     """Run a device live: every sensor of CONFIG at once.
 
@@ -92,10 +101,14 @@ def run(
 
     Example: edge-app run device_configs/demo.yaml
     """
+    from edge_app.build import with_baseline
     from edge_app.config import load_config
     from edge_app.run import run_device
 
-    finish_run(run_device(load_config(config), duration_s=duration))
+    device = load_config(config)
+    if baseline is not None:
+        device = with_baseline(device, baseline)
+    finish_run(run_device(device, duration_s=duration))
 
 
 @app.command()
@@ -188,13 +201,15 @@ def replay(
         int | None, typer.Option(min=1, help="Samples delivered at a time. Same result.")
     ] = None,
     face_detector: Annotated[
-        Path | None, typer.Option(help="YuNet ONNX file; without it OpenCV's own Haar cascade.")
+        Path | None,
+        typer.Option(help="YuNet ONNX file; without it the installed one, else OpenCV's Haar."),
     ] = None,
+    baseline: Annotated[float | None, typer.Option(min=1.0, help=BASELINE_HELP)] = None,
 ) -> None:
     """Estimate from a recording what would have been said live.
 
-    Writes OUT/predictions.jsonl, one answer a line. The same recording and bundle give the same
-    bytes, whatever the speed or chunk size.
+    Writes OUT/predictions.jsonl, one answer a line, and of a face OUT/episodes.jsonl. The same
+    recording and bundle give the same bytes, whatever the speed or chunk size.
 
     Ctrl-C stops it; what was estimated so far stays in OUT/predictions.jsonl.part.
 
@@ -216,6 +231,7 @@ def replay(
         _speed(speed),
         chunk,
         face_detector,
+        baseline,
     )
     columns = ("[progress.description]{task.description}", "{task.percentage:>3.0f} %")
     with Progress(
@@ -242,15 +258,18 @@ def report(
     ] = None,
     lights_on: Annotated[str | None, typer.Option(help="Sleep: likewise.")] = None,
 ) -> None:
-    """Show the night or the gait that a replay or a run has found, at any time, also meanwhile.
+    """Show what a replay or a run has found of night, gait or face, at any time, also meanwhile.
 
     Sleep: statistics, stages, what is unknown and why; writes FOLDER/sleep.json and sleep.png.
-    Gait: a table, and a picture of every stride, FOLDER/gait.png. Pictures need matplotlib:
-    pip install 'bedside[report]'.
+    Gait: a table, and a picture of every stride, FOLDER/gait.png. Facial expression: time and
+    episodes by expression, coverage; writes FOLDER/expression.json and expression.png. Pictures
+    need matplotlib: pip install 'bedside[report]'.
 
     Example: edge-app report results --lights-off 22:45 --lights-on 06:30
     """
+    from edge_app.cli_expression import show_expressions
     from edge_app.cli_sleep import show_nights
+    from edge_app.expression_record import read_expressions
     from edge_app.gait_picture import draw
     from edge_app.gait_record import SUMMARY_FILE
     from edge_app.gait_report import lines, read_report
@@ -259,7 +278,9 @@ def report(
     nights = read_nights(folder)
     if nights:
         show_nights(folder, nights, lights_off, lights_on)
-    if nights and not (folder / SUMMARY_FILE).is_file():
+    expressions = read_expressions(folder)
+    show_expressions(folder, expressions)
+    if (nights or expressions) and not (folder / SUMMARY_FILE).is_file():
         return
     found = read_report(folder)
     table = Table("parameter", "unit", "mean", "SD", "strides")
@@ -269,6 +290,39 @@ def report(
     for line in lines(found):
         say(line)
     say(f"picture: {draw(found, folder)}")
+
+
+@app.command()
+def segment(
+    image: Annotated[Path, typer.Argument(help="A picture: PNG, JPEG, TIFF and the like.")],
+    out: Annotated[Path, typer.Option(help="PNG to write; it may show a person: owner only.")],
+    method: Annotated[
+        str | None, typer.Option(help="One of those below; without it all on one sheet.")
+    ] = None,
+    window: Annotated[int, typer.Option(min=2, help="adaptive: side of its window, px.")] = 16,
+    clusters: Annotated[int, typer.Option(min=1, max=16, help="kmeans-*: how many.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="kmeans-*: another seed, another start.")] = 0,
+) -> None:
+    """Show what classical segmentation makes of a picture: one method, or all side by side.
+
+    Methods: basic-global, otsu, adaptive, kmeans-colour, kmeans-colour-place; on Otsu's mask
+    erosion, dilation, opening, closing, hit-or-miss (upper edges), thinning, thickening; and
+    equalised, clahe. Pictures above 1024 px are made smaller first. The sheet, thinning and
+    thickening need: pip install 'bedside[report]'.
+
+    Example: edge-app segment picture.png --out sheet.png
+    """
+    from edge_app.segment import SegmentOptions, check_request, read_picture, write_png
+    from edge_app.segment import segment as run_segment
+    from edge_app.segment_picture import draw_sheet
+
+    check_request(image, method, out)
+    picture, options = read_picture(image), SegmentOptions(window, clusters, seed)
+    if method is None:
+        draw_sheet(picture, options, out, image.name)
+    else:
+        write_png(out, run_segment(picture, method, options))
+    say(f"picture: {out}")
 
 
 @app.command()
@@ -290,6 +344,33 @@ def check(
         passed = show_findings(check_bundle(config) if is_bundle else check_device(config))
     if not passed:
         raise typer.Exit(1)
+
+
+@app.command("install-detector")
+def install_detector(
+    source: Annotated[str, typer.Argument(help="YuNet ONNX file, or its https:// address.")],
+    sha256: Annotated[
+        str | None, typer.Option(help="Of a file of your own that you vouch for.")
+    ] = None,
+) -> None:
+    """Install a better face detector than OpenCV's own: YuNet, found by every command from then on.
+
+    Takes yunet_n_320_320.onnx of github.com/ShiqiYu/libfacedetection.train, folder onnx, and
+    verifies its SHA-256; another file only with --sha256. Goes into the user's data folder,
+    XDG_DATA_HOME or ~/.local/share. A wrong file changes nothing.
+
+    Example: edge-app install-detector yunet_n_320_320.onnx
+    """
+    from edge_app.face_detector_install import install_detector as install
+
+    with Progress(console=ERR, transient=True, disable=not ERR.is_terminal) as bar:
+        shown = bar.add_task("detector", total=None)
+        path = install(
+            source,
+            sha256=sha256,
+            progress=lambda done, total: bar.update(shown, completed=done, total=total),
+        )
+    say(f"installed: {path}")
 
 
 @app.command()

@@ -30,15 +30,20 @@ from edge_app.yaml_file import read_yaml
 
 
 class PersonConfig(Part):
-    """What is kept of the wearer's gait, for frailty over days of wear; one file a person."""
+    """What is kept of the person over restarts: gait, or resting baseline; one file a person."""
 
-    file: Path = Field(description="JSON, made when missing; remove it for another wearer.")
+    file: Path = Field(description="JSON, made when missing; remove it for another person.")
     half_life_days: Positive | None = Field(
-        None, description="Age at which a stride counts half; null: all count alike."
+        None, description="Frailty: age at which a stride counts half; null: all count alike."
     )
     baseline_strides: int = Field(
-        200, ge=20, description="First strides, which later ones are compared with."
+        200, ge=20, description="Frailty: first strides, which later ones are compared with."
     )
+
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Extent = Annotated[float, Field(gt=0.0, le=1.0)]
+FaceRegion = tuple[Share, Share, Extent, Extent]
 
 
 class StreamConfig(Part):
@@ -48,10 +53,22 @@ class StreamConfig(Part):
     bundle: Path = Field(description="Folder of the exported model; it names the task.")
     source: SourceConfig
     face_detector: Path | None = Field(
-        None, description="YuNet ONNX file for emotion; null: OpenCV's own Haar cascade."
+        None,
+        description="YuNet ONNX file for emotion; null: the one that `edge-app install-detector`"
+        " has installed, else OpenCV's own Haar cascade.",
+    )
+    face_region: FaceRegion | None = Field(
+        None,
+        description="For emotion: left, top, width, height as shares of the picture, such as"
+        " [0.25, 0, 0.5, 1]: only a face with its middle inside is the person's.",
     )
     person: PersonConfig | None = Field(
-        None, description="For frailty: what is known of the wearer outlives the program."
+        None, description="For frailty, or with baseline_s: what is known outlives the program."
+    )
+    baseline_s: Positive | None = Field(
+        None,
+        description="For emotion: the first seconds of usable face, at rest, become the person's"
+        " own baseline; null: none.",
     )
 
 

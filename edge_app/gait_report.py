@@ -122,9 +122,9 @@ def _nothing(folder: Path) -> SourceNotFoundError:
             " --task sleep or --task frailty can be reported on",
         )
     return SourceNotFoundError(
-        "neither sleep nor gait here",
+        "neither sleep nor gait nor facial expression here",
         source=str(folder),
-        expected=f"{PREDICTIONS[0]} with sleep, or {SUMMARY_FILE}",
+        expected=f"{PREDICTIONS[0]} with sleep or facial expression, or {SUMMARY_FILE}",
         next_step="Name the --out of: edge-app replay RECORDING --task sleep --out DIR,"
         " or --task frailty",
     )

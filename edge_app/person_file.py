@@ -1,31 +1,56 @@
-"""The file that lets what is known of a wearer's gait outlive the program; one file a person."""
+"""The file that lets what is known of a person outlive the program; one file a person and task.
+
+For frailty that is the wearer's gait, for facial expression the baseline of the resting face.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
 from edge_app.errors import ConfigError, ContractError, SinkError
-from edge_app.preprocess.gait.stride import Stride
 from edge_app.sinks.files import make_writable_dir, write_whole
-from edge_app.tasks.person_gait import PersonGait
 
 logger = logging.getLogger(__name__)
 
 SAVE_EVERY_S = 60.0
 
 
-class PersonFile:
-    """Keeps one wearer's gait in a JSON file that only its owner can read.
+class KeptPerson(Protocol):
+    """What is known of a person and can be kept."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON values."""
+
+    def restore(self, stored: Mapping[str, Any], age_s: float) -> None:
+        """Go on from what ``as_dict`` returned.
+
+        Args:
+            stored: from an earlier run of the program.
+            age_s: how long ago that was.
+
+        Raises:
+            ContractError: not what ``as_dict`` returns.
+        """
+
+
+Kept = TypeVar("Kept", bound=KeptPerson)
+
+
+class PersonFile(Generic[Kept]):
+    """Keeps what is known of one person in a JSON file that only its owner can read.
 
     Args:
         path: the file; made at the first save, its folder at once.
-        baseline_strides: the first strides that become the baseline of a new person.
-        half_life_s: age at which a stride counts half; None: all count alike.
-        unix_s: tells the wall clock: strides age also while the program does not run.
+        person: as for somebody of whom nothing is known; restored from the file.
+        unix_s: tells the wall clock: what is known ages also while the program does not run.
+
+    Attributes:
+        person: the same.
 
     Raises:
         ConfigError: a file that is damaged or of another format; it is left as it is.
@@ -35,14 +60,13 @@ class PersonFile:
     def __init__(
         self,
         path: Path,
+        person: Kept,
         *,
-        baseline_strides: int,
-        half_life_s: float | None,
         unix_s: Callable[[], float] = time.time,
     ) -> None:
         self._path = path
         self._unix_s = unix_s
-        self.person = PersonGait(baseline_strides=baseline_strides, half_life_s=half_life_s)
+        self.person = person
         self._simulated: bool | None = None
         self._restore()
         make_writable_dir(path.parent)
@@ -55,50 +79,50 @@ class PersonFile:
             self.person.restore(stored["person"], age_s=self._unix_s() - float(stored["unix_s"]))
             self._simulated = bool(stored["simulated"])
         except FileNotFoundError:
-            return  # a new wearer
+            return  # a new person
         except (OSError, ValueError, KeyError, TypeError, RecursionError, ContractError) as error:
             raise ConfigError(
-                f"what is known of the wearer cannot be read: {error}",
+                f"what is known of the person cannot be read: {error}",
                 source=str(self._path),
                 next_step="Move the file away to begin anew, or name another in person.file",
             ) from error
 
     def claim(self, *, simulated: bool) -> None:
-        """Say what kind of signal the strides come from, before the first one.
+        """Say what kind of signal it comes from, before any of it is taken in.
 
         Args:
             simulated: True when nobody stands behind it.
 
         Raises:
-            ConfigError: the file holds strides of the other kind.
+            ConfigError: the file rests on signal of the other kind.
         """
         if self._simulated not in (None, simulated):
-            held = "simulated strides" if self._simulated else "a real person's strides"
+            held = "a simulation" if self._simulated else "a real person"
             raise ConfigError(
-                "simulated and real strides must not be mixed in one wearer's file",
+                "simulated and real signal must not be mixed in one person's file",
                 source=str(self._path),
-                got=f"a file with {held}, a sensor that is {'' if simulated else 'not '}simulated",
+                got=f"a file of {held}, a sensor that is {'' if simulated else 'not '}simulated",
                 next_step="Name another file in person.file",
             )
         self._simulated = simulated
 
-    def heard(self, strides: Sequence[Stride]) -> None:
+    def heard(self, news: Sequence[object]) -> None:
         """Save when the last save is a minute old, and when the stream ends.
 
         Args:
-            strides: what was just taken in; none when the stream ends.
+            news: what was just taken in; none when the stream ends.
         """
         now_s = self._unix_s()
-        if strides:
+        if news:
             self._newest_s = now_s
         age_s = now_s - self._saved_s
-        if not strides or not 0.0 <= age_s < SAVE_EVERY_S:  # below 0: the clock was set back
+        if not news or not 0.0 <= age_s < SAVE_EVERY_S:  # below 0: the clock was set back
             self.save()
 
     def save(self) -> None:
         """Write the file whole; a disk that refuses is told once and tried again later.
 
-        The time in it is that of the newest stride: strides age on while the wearer sits.
+        The time in it is that of the newest news: strides age on while the wearer sits.
         """
         self._saved_s = self._unix_s()
         document = {
@@ -112,5 +136,5 @@ class PersonFile:
             self._complained = False
         except (OSError, SinkError) as error:
             if not self._complained:
-                logger.error("%s: what is known of the wearer is not saved: %s", self._path, error)
+                logger.error("%s: what is known of the person is not saved: %s", self._path, error)
             self._complained = True

@@ -1,7 +1,8 @@
 """Replay a recording through a task: the same predictions as live, the same bytes every time.
 
 A foot's recording also leaves its strides and a summary of the gait, see ``gait_record``; a night
-its hypnogram and sleep statistics, see ``sleep_summary``.
+its hypnogram and sleep statistics, see ``sleep_summary``; a face the episodes of its expressions,
+see ``sinks/episodes``.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from pathlib import Path
 from edge_app.build import StreamRoad, open_bundle
 from edge_app.contracts import AbstainReason, Prediction, StreamInfo
 from edge_app.errors import ConfigError, EdgeAppError
+from edge_app.expression_record import remove_report
 from edge_app.gait_record import write_gait
 from edge_app.health import StreamHealth
 from edge_app.pipeline import Pipeline
 from edge_app.preprocess.gait.stride import Stride
+from edge_app.sinks.episodes import EPISODES_FILE, EpisodeSink, episode_specs
 from edge_app.sinks.files import make_writable_dir, write_whole, writing_to
 from edge_app.sinks.jsonl import JsonlSink
 from edge_app.sinks.protocol import FanOut
@@ -60,7 +63,8 @@ class ReplayRequest:
         rate_hz: rate where the file does not say.
         speed: stream seconds a real second, None: as fast as possible.
         chunk_samples: samples a chunk, None: the source's own choice; never changes the result.
-        face_detector: YuNet file, None: OpenCV's own Haar cascade.
+        face_detector: YuNet file, None: the installed one, else OpenCV's own Haar cascade.
+        baseline_s: seconds of usable face that become the person's own baseline; None: none.
     """
 
     recording: Path
@@ -74,6 +78,7 @@ class ReplayRequest:
     speed: float | None = None
     chunk_samples: int | None = None
     face_detector: Path | None = None
+    baseline_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -158,7 +163,7 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
         )
     source = _open_source(request, 0)
     out = make_writable_dir(request.out)
-    part = out / f"{OUT_FILE}.part"
+    part, episodes = out / f"{OUT_FILE}.part", out / f"{EPISODES_FILE}.part"
     result = ReplayResult(out / OUT_FILE, StreamHealth(request.recording.name))
     fan_out = FanOut([], strict=True)
     started_s = time.perf_counter()
@@ -175,12 +180,15 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
         if opened is source:  # the first opening, and for most recordings the only one
             with writing_to(part):
                 part.unlink(missing_ok=True)
+                episodes.unlink(missing_ok=True)
             fan_out.add(JsonlSink(part))
+            if request.task == "emotion":
+                fan_out.add(EpisodeSink(episodes, {info.name: episode_specs(bundle)}))
         result.assumptions = opened.assumptions
         if isinstance(road.task, FrailtyTask):
             road.task.on_strides = result.strides.extend
 
-    road = StreamRoad(bundle, request.face_detector)
+    road = StreamRoad(bundle, request.face_detector, baseline_s=request.baseline_s)
 
     def run(opened: Source) -> None:
         pipeline = Pipeline(opened, road.prepare, emit, result.health, clock=None, on_open=on_open)
@@ -200,17 +208,22 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
             fan_out.close()
     except EdgeAppError:
         _remove_empty(part)
+        _remove_empty(episodes)
         if result.health.predictions and part.exists():
             logger.warning("what was estimated so far is in %s", part)
         raise
     result.wall_s = time.perf_counter() - started_s
     if result.stopped_by is not None:
         _remove_empty(part)
+        _remove_empty(episodes)
         result.path = part
         return result
     result.health.state = "ended"
     record = result.health.snapshot() | {"wall_s": round(result.wall_s, 3)}
     with writing_to(out / OUT_FILE):
+        if request.task == "emotion":
+            remove_report(out)
+            os.replace(episodes, out / EPISODES_FILE)  # noqa: PTH105 - likewise
         os.replace(part, out / OUT_FILE)  # noqa: PTH105 - says what it does: atomically
     write_whole(out / "health.json", json.dumps(record, indent=2) + "\n")
     if isinstance(road.task, FrailtyTask):

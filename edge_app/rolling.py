@@ -13,6 +13,7 @@ import numpy as np
 from edge_app.contracts import Float64Array
 
 _FLOOR = 1e-9
+_ODDS_FLOOR = 1e-6
 
 
 def normalised(log_probabilities: Float64Array) -> Float64Array:
@@ -26,6 +27,19 @@ def normalised(log_probabilities: Float64Array) -> Float64Array:
     """
     weights = np.exp(log_probabilities - log_probabilities.max())
     return np.asarray(weights / weights.sum(), np.float64)
+
+
+def log_odds(probabilities: Float64Array) -> Float64Array:
+    """Return log(p / (1 - p)) by element, natural logarithm, at most 13.8 either way.
+
+    Args:
+        probabilities: (n_labels,).
+
+    Returns:
+        (n_labels,) float64.
+    """
+    kept = np.clip(probabilities, _ODDS_FLOOR, 1.0 - _ODDS_FLOOR)
+    return np.asarray(np.log(kept) - np.log1p(-kept), np.float64)
 
 
 class LogSmoother:
@@ -48,6 +62,15 @@ class LogSmoother:
         self._state: Float64Array | None = None
         self._last_s = -math.inf
 
+    def is_stale(self, time_s: float) -> bool:
+        """Return whether the last answer is too old to be gone on from.
+
+        Args:
+            time_s: the time now.
+        """
+        tau = self._time_constant_s
+        return tau is not None and time_s - self._last_s > 3.0 * tau
+
     def update(self, time_s: float, probabilities: Float64Array) -> Float64Array:
         """Take an answer, return the smoothed one.
 
@@ -60,11 +83,10 @@ class LogSmoother:
         """
         new = np.log(np.maximum(probabilities, _FLOOR))
         tau = self._time_constant_s
-        elapsed_s = time_s - self._last_s
-        if tau is None or self._state is None or elapsed_s > 3.0 * tau:
+        if tau is None or self._state is None or self.is_stale(time_s):
             self._state = new
         else:
-            keep = math.exp(-elapsed_s / tau)
+            keep = math.exp(-(time_s - self._last_s) / tau)
             self._state = keep * self._state + (1.0 - keep) * new
         self._last_s = time_s
         return normalised(self._state)
@@ -77,7 +99,8 @@ class Hysteresis:
         labels: in the order of the probabilities.
         enter_probability: a label is taken up at or above this.
         leave_probability: the present label is given up below this.
-        min_dwell_s: a label is not exchanged for another sooner than this.
+        min_dwell_s: a label is not exchanged for another sooner than this, also where it was given
+            up in between.
     """
 
     def __init__(
@@ -95,8 +118,9 @@ class Hysteresis:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the present label."""
+        """Forget the present label, and the last one."""
         self._present: int | None = None
+        self._last: int | None = None
         self._since_s = -math.inf
 
     def update(self, time_s: float, probabilities: Float64Array) -> str | None:
@@ -110,10 +134,11 @@ class Hysteresis:
         present = self._present
         if present is not None and probabilities[present] < self._leave:
             present = None  # unsure: give it up at once, dwell or not
-        may_change = present is None or time_s - self._since_s >= self._min_dwell_s
+        may_change = best == self._last or time_s - self._since_s >= self._min_dwell_s
         if best != present and probabilities[best] >= self._enter and may_change:
-            present = best
-            self._since_s = time_s
+            if best != self._last:
+                self._since_s = time_s
+            present = self._last = best
         self._present = present
         return None if present is None else self._labels[present]
 

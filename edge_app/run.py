@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -22,6 +22,7 @@ from edge_app.health_record import EventRecord, HealthRecord, closed
 from edge_app.inference.bundle import Bundle
 from edge_app.recorder import Recorder
 from edge_app.sinks.console import ConsoleSink
+from edge_app.sinks.episodes import EPISODES_FILE, EpisodeSink, episode_specs
 from edge_app.sinks.files import make_writable_dir
 from edge_app.sinks.jsonl import JsonlSink
 from edge_app.sinks.protocol import FanOut, OncePerMinute, Origin
@@ -111,13 +112,23 @@ def _stop_on_signal(stop: threading.Event) -> Iterator[None]:
 
 
 def _open_outputs(
-    config: DeviceConfig, healths: list[StreamHealth], clock: MonotonicClock
+    config: DeviceConfig,
+    bundles: Sequence[Bundle],
+    healths: list[StreamHealth],
+    clock: MonotonicClock,
 ) -> _Outputs:
     outputs = _Outputs()
+    specs = {
+        stream.name: episode_specs(bundle)
+        for stream, bundle in zip(config.streams, bundles, strict=True)
+        if episode_specs(bundle)
+    }
     for given in config.sinks:
         if isinstance(given, JsonlConfig):
             directory = make_writable_dir(given.directory)
             outputs.fan_out.add(JsonlSink(directory / "predictions.jsonl"))
+            if specs:
+                outputs.fan_out.add(EpisodeSink(directory / EPISODES_FILE, specs))
             outputs.records.append(HealthRecord(directory / "health.jsonl", healths))
             outputs.records.append(EventRecord(directory / "events.jsonl", healths))
         else:
@@ -151,7 +162,7 @@ def run_device(
     clock = MonotonicClock(speed)
     bundles = [open_bundle(stream.bundle) for stream in config.streams]
     healths: list[StreamHealth] = []
-    outputs = _open_outputs(config, healths, clock)
+    outputs = _open_outputs(config, bundles, healths, clock)
     outputs.recorder = recorder
     recordings = {s.name for s in config.streams if isinstance(s.source, RecordingConfig)}
     wall = WallTime(clock)

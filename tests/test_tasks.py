@@ -12,8 +12,6 @@ import pytest
 from edge_app.contracts import AbstainReason, Chunk, Prediction, StreamInfo
 from edge_app.errors import ConfigError, ManifestError
 from edge_app.inference.bundle import load_bundle
-from edge_app.preprocess.face import FaceBox
-from edge_app.tasks.emotion import EmotionTask
 from edge_app.tasks.frailty_windows import FrailtyWindowsTask
 from edge_app.tasks.protocol import build_windower, fit_stream
 from edge_app.tasks.sleep import SleepTask
@@ -142,58 +140,6 @@ def test_a_lookahead_as_long_as_the_sequence_is_refused(tmp_path: Path) -> None:
     bundle = load_bundle(write_bundle(tmp_path, "sleep", lookahead_windows=5))
     with pytest.raises(ManifestError, match="shorter than the sequence"):
         SleepTask(bundle, EEG)
-
-
-class BoxDetector:
-    """Finds what the test says, frame by frame."""
-
-    def __init__(self, boxes: list[list[FaceBox]]) -> None:
-        self._boxes = iter(boxes)
-
-    def detect(self, frame: np.ndarray) -> list[FaceBox]:  # noqa: ARG002
-        return next(self._boxes)
-
-
-def frames(levels: list[int]) -> Chunk:
-    samples = np.stack([np.full((120, 160, 3), level, np.uint8) for level in levels])
-    return Chunk(np.arange(len(levels)) / 10.0, samples)
-
-
-def run_emotion(
-    tmp_path: Path, levels: list[int], boxes: list[list[FaceBox]], **rolling: object
-) -> list[Prediction]:
-    bundle = load_bundle(write_bundle(tmp_path, "emotion", **rolling))
-    task = EmotionTask(bundle, CAMERA, BoxDetector(boxes))
-    windower = build_windower(fit_stream(bundle.manifest, CAMERA), CAMERA)
-    return [p for w in windower.push(frames(levels)) for p in task.push(w)]
-
-
-FACE = FaceBox(20, 20, 60, 60)
-
-
-def test_a_frame_without_a_large_enough_face_is_unknown(tmp_path: Path) -> None:
-    boxes = [[FACE], [], [FaceBox(0, 0, 47, 60)], [FACE]]
-    said = run_emotion(tmp_path, [255] * 4, boxes)
-    # 255 / 32 per label index: the last label by far
-    assert [p.label for p in said] == ["neutral", None, None, "neutral"]
-    assert [p.abstained for p in said][1:3] == [AbstainReason.NO_FACE] * 2
-    assert said[1].probabilities == ()
-    assert all(p.simulated and p.final for p in said)
-    assert said[0].quality == pytest.approx(60 / 96)
-
-
-def test_smoothing_holds_the_label_over_a_single_odd_frame(tmp_path: Path) -> None:
-    said = run_emotion(
-        tmp_path, [255, 255, 0, 255], [[FACE]] * 4, time_constant_s=2.0, enter_probability=0.5
-    )
-    assert [p.label for p in said] == ["neutral"] * 4
-    assert dict(said[2].probabilities)["neutral"] < dict(said[1].probabilities)["neutral"]
-
-
-def test_an_unsure_face_is_low_confidence_with_its_probabilities(tmp_path: Path) -> None:
-    (said,) = run_emotion(tmp_path, [0], [[FACE]], enter_probability=0.5)
-    assert (said.label, said.abstained) == (None, AbstainReason.LOW_CONFIDENCE)
-    assert [p for _, p in said.probabilities] == pytest.approx([1 / 7] * 7)
 
 
 def walk(n: int, *, still: bool = False) -> np.ndarray:

@@ -16,6 +16,7 @@ from rich.text import Text
 from edge_app.clock import Clock
 from edge_app.contracts import Prediction, StreamInfo
 from edge_app.health import StreamHealth
+from edge_app.sinks.expression_lines import last_minute
 from edge_app.sinks.steady_console import SteadyConsole
 from edge_app.sources.protocol import Source
 
@@ -223,7 +224,8 @@ class ConsoleSink:
         else:
             said = " ".join(_answer(seen.newest).plain.split())
             truth = self._truth(seen.newest)
-            beside = f"; truth {truth}" if truth else ""
+            beside = "".join(f"; {line}" for line in last_minute(seen.newest))
+            beside += f"; truth {truth}" if truth else ""
         state = f"{health.state}; {health.trouble}" if health.trouble else health.state
         return f"{health.stream}{tag}: {said}{beside} [{state}]"
 
@@ -251,12 +253,13 @@ def _answer(prediction: Prediction) -> Text:
 
 
 def _bars(prediction: Prediction) -> Text:
-    """Draw the largest probabilities, one a line."""
+    """Draw the largest probabilities, one a line, and a face's last minute below."""
     ranked = sorted(prediction.probabilities, key=lambda pair: -pair[1])[:SHOWN_LABELS]
     text = Text()
     for label, probability in ranked:
         text.append(f"{label:<9}", style="bold" if label == prediction.label else "dim")
         text.append(f"{'█' * round(probability * BAR_WIDTH):<{BAR_WIDTH}}", style="cyan")
         text.append(f"{100 * probability:4.0f} %\n", style="dim")
+    text.append("\n".join(last_minute(prediction)), style="dim")
     text.rstrip()
     return text

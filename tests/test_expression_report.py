@@ -1,0 +1,253 @@
+"""What is read back from a face's result files: times by hand, gaps, restarts, damage, picture."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge_app.cli_expression import show_expressions
+from edge_app.contracts import AbstainReason, Prediction
+from edge_app.expression_picture import draw_expressions
+from edge_app.expression_record import ExpressionRecord, read_expressions, remove_report
+from edge_app.expression_report import (
+    clock,
+    episode_table,
+    in_short,
+    lines,
+    time_table,
+    unusable_table,
+    write_report,
+)
+from edge_app.expression_timeline import Point, RecordedTime, Timeline
+from edge_app.sinks.episodes import EPISODES_FILE
+from edge_app.sinks.expression_lines import last_minute
+from edge_app.sinks.jsonl import to_json
+from tests.conftest import ROOT
+
+LABELS = ("fear", "happy", "neutral")
+BEGIN_UNIX_S = 1_700_000_000.0
+SEEN = (("coverage_60_s", 0.5), ("share_fear_60_s", 0.0), ("share_happy_60_s", 0.75))
+SEEN += (("share_neutral_60_s", 0.25),)
+
+
+def answer(
+    time_s: float, said: str | AbstainReason | None, *evidence: tuple[str, float]
+) -> Prediction:
+    known = not isinstance(said, AbstainReason)
+    p = tuple((label, 0.8 if label == said else 0.1) for label in LABELS)
+    unsure = tuple((label, 1 / 3) for label in LABELS)
+    return Prediction(
+        task="emotion",
+        stream="bed",
+        time_s=time_s,
+        start_s=time_s - 0.5,
+        end_s=time_s,
+        label=said if isinstance(said, str) and known else None,
+        probabilities=() if not known else (p if said else unsure),
+        quality=1.0,
+        abstained=said if not known else (None if said else AbstainReason.LOW_CONFIDENCE),  # type: ignore[arg-type]
+        final=True,
+        revision=0,
+        model="m@1",
+        simulated=True,
+        evidence=(("faces", 1.0), *(SEEN if known else ()), *evidence),
+    )
+
+
+def write(folder: Path, *rows: tuple[float, Prediction], episodes: tuple[dict, ...] = ()) -> Path:
+    text = "".join(to_json(p, origin + p.time_s) + "\n" for origin, p in rows)
+    (folder / "predictions.jsonl").write_text(text, encoding="utf-8")
+    text = "".join(json.dumps(row) + "\n" for row in episodes)
+    (folder / EPISODES_FILE).write_text(text, encoding="utf-8")
+    return folder
+
+
+def read(folder: Path) -> ExpressionRecord:
+    (record,) = read_expressions(folder)
+    return record
+
+
+def two_a_second(first_s: float, *said: str | AbstainReason | None) -> list[Prediction]:
+    return [answer(first_s + 0.5 * k, what) for k, what in enumerate(said)]
+
+
+def episode(start_s: float, end_s: float, origin_unix_s: float, label: str = "fear") -> dict:
+    times = {"start": start_s, "end": end_s, "peak": start_s + 0.5}
+    return {
+        "task": "emotion",
+        "stream": "bed",
+        "label": label,
+        **{f"{k}_s": v for k, v in times.items()},
+        "start": json.loads(to_json(answer(start_s, "fear"), origin_unix_s + start_s))["time"],
+        "peak_probability": 0.9,
+    }
+
+
+NO = AbstainReason.NO_FACE
+
+
+def test_times_shares_changes_and_reasons_by_hand(tmp_path: Path) -> None:
+    story = ["happy"] * 5 + [None] * 2 + ["neutral"] * 2 + [NO] * 4 + ["happy"] * 3
+    story += [AbstainReason.BLUR] * 2 + [NO] + ["fear", "happy"]
+    predictions = two_a_second(100.0, *story)
+    predictions.append(answer(predictions[-1].time_s + 30.0, "happy"))  # a gap of half a minute
+    record = read(write(tmp_path, *((BEGIN_UNIX_S, p) for p in predictions)))
+    assert record.seconds == {"happy": 4.0, None: 1.0, "neutral": 1.0, "fear": 0.5}
+    assert record.unusable_s == {"no_face": 2.5, "blur": 1.0}
+    assert record.unusable_times == {"no_face": 2, "blur": 1}
+    assert record.time.length_s == pytest.approx(40.0)
+    assert record.covered_s == 6.5
+    assert record.coverage == pytest.approx(6.5 / 40.0)
+    assert record.silent_s == pytest.approx(30.0)
+    # happy - neutral, fear - happy; not from neutral over no face to happy
+    assert record.changes == 2
+    assert record.changes_per_min == pytest.approx(2 * 60 / 6.5)
+    assert record.time.start_unix_s == pytest.approx(BEGIN_UNIX_S + 100.0)
+    assert time_table(record)[1] == ("happy", "4.0 s", "61.5 %", "")
+    assert time_table(record)[-1] == ("not sure which", "1.0 s", "15.4 %", "")
+    assert unusable_table(record) == [
+        ("no face", "2.5 s", "2"),
+        ("blur", "1.0 s", "1"),
+        ("no picture came", "30.0 s", ""),
+    ]
+    assert "happy 62 %" in in_short(record)
+
+
+def test_change_from_rest_is_the_mean_over_time(tmp_path: Path) -> None:
+    def changed(time_s: float, by: float) -> Prediction:
+        told = tuple((f"change_{label}", by) for label in LABELS)
+        return answer(time_s, "happy", ("baseline_s", 60.0), *told)
+
+    rows = [answer(0.0, "happy", ("baseline_s", 59.5)), changed(0.5, 3.0), changed(1.5, 0.0)]
+    record = read(write(tmp_path, *((0.0, p) for p in rows)))
+    assert record.mean_change("happy") == pytest.approx(3.0 * 0.5 / 1.5)
+    assert time_table(record)[1][3] == "+1.00"
+    assert any("resting face" in line for line in lines(record))
+    only = read(write(tmp_path, (0.0, rows[0])))
+    assert only.mean_change("happy") is None
+    assert "resting baseline: 60 s collected, not yet complete" in lines(only)
+
+
+def test_a_restart_of_the_machine_goes_on_and_a_new_night_begins_anew(tmp_path: Path) -> None:
+    first = [(BEGIN_UNIX_S, p) for p in two_a_second(5000.0, "happy", "happy", "happy")]
+    boot_unix_s = BEGIN_UNIX_S + 5101.0
+    second = [(boot_unix_s, p) for p in two_a_second(0.0, "happy", "happy")]
+    episodes = (episode(5000.0, 5001.0, BEGIN_UNIX_S), episode(0.0, 0.5, boot_unix_s))
+    record = read(write(tmp_path, *first, *second, episodes=episodes))
+    assert record.time.length_s == pytest.approx(101.5)
+    assert record.seconds == {"happy": 1.5}
+    assert [(e.start_s, e.end_s) for e in record.episodes] == [(0.0, 1.0), (101.0, 101.5)]
+    later = [(boot_unix_s, p) for p in two_a_second(4 * 3600.0, "fear", "fear")]
+    record = read(write(tmp_path, *first, *second, *later, episodes=episodes))
+    assert (record.seconds, record.earlier, record.episodes) == ({"fear": 0.5}, 1, [])
+
+
+def test_a_wall_clock_that_is_set_meanwhile_stretches_nothing(tmp_path: Path) -> None:
+    predictions = two_a_second(10.0, "happy", "happy", "happy")
+    record = read(write(tmp_path, *zip((0.0, 0.0, BEGIN_UNIX_S), predictions, strict=True)))
+    assert record.time.length_s == pytest.approx(1.0)
+    assert record.time.start_unix_s == pytest.approx(BEGIN_UNIX_S + 10.0)
+
+
+@pytest.mark.parametrize("end", [b"", b'{"task": "emotion", "str', b"\xff\n", b"[]\n"])
+def test_other_tasks_and_torn_lines_do_no_harm(tmp_path: Path, end: bytes) -> None:
+    write(tmp_path, *((0.0, p) for p in two_a_second(0.0, "happy", "happy")))
+    path = tmp_path / "predictions.jsonl"
+    damaged = b'{"task": "emotion"}\n{"task": "emotion", "stream": "x", "time_s": "a"}\n'
+    path.write_bytes(damaged + b'{"task": "sleep"}\n' + path.read_bytes() + end)
+    record = read(tmp_path)
+    assert (record.seconds, record.damaged) == ({"happy": 0.5}, 2)
+    assert "2 line(s) could not be read" in lines(record)
+
+
+def test_without_a_face_stream_there_is_nothing(tmp_path: Path) -> None:
+    assert read_expressions(tmp_path) == []
+
+
+def test_a_face_that_was_never_seen_is_a_report_too(tmp_path: Path) -> None:
+    record = read(write(tmp_path, *((0.0, p) for p in two_a_second(0.0, NO, NO, NO))))
+    show_expressions(tmp_path, [record])
+    document = json.loads((tmp_path / "expression.json").read_text())
+    assert (document["coverage"], document["unusable_s"]) == (0.0, {"no_face": 1.0})
+    assert (tmp_path / "expression.png").read_bytes().startswith(b"\x89PNG")
+    remove_report(tmp_path)
+    assert not (tmp_path / "expression.json").exists()
+
+
+def test_the_document_and_the_picture(tmp_path: Path) -> None:
+    predictions = two_a_second(0.0, *["happy"] * 200, *[NO] * 40, *["fear"] * 200)
+    episodes = (episode(125.0, 130.0, BEGIN_UNIX_S), episode(140.0, 141.5, BEGIN_UNIX_S))
+    write(tmp_path, *((BEGIN_UNIX_S, p) for p in predictions), episodes=episodes)
+    record = read(tmp_path)
+    document = json.loads(write_report(record, tmp_path).read_text())
+    assert document["what"] == "facial expression"
+    assert document["simulated"] is True
+    assert document["seconds"]["fear"] == pytest.approx(100.0)
+    assert [e["start_s"] for e in document["episodes"]["fear"]] == [125.0, 140.0]
+    assert episode_table(record)[1] == ("fear", "2:20", "1.5 s", "90 %", "2:20")
+    assert draw_expressions(record, tmp_path).read_bytes().startswith(b"\x89PNG")
+
+
+def test_nothing_that_a_person_reads_speaks_of_mood(tmp_path: Path) -> None:
+    predictions = two_a_second(0.0, "happy", "fear", NO)
+    record = read(write(tmp_path, *((0.0, p) for p in predictions)))
+    words = " ".join([in_short(record), *lines(record), *last_minute(predictions[0])]).lower()
+    assert "facial expression" in words
+    assert "mood" not in words
+    assert "diagnosis" in words  # that it is none
+    assert "no diagnosis, no alarm" in words
+
+
+def test_the_last_minute_in_words() -> None:
+    assert last_minute(answer(1.0, "happy")) == [
+        "60 s: happy 75 %, neutral 25 %",
+        "usable face 50 %",
+    ]
+    collecting = answer(1.0, "happy", ("baseline_s", 12.4))
+    assert last_minute(collecting)[2:] == ["resting baseline: 12 s collected"]
+    told = answer(1.0, "happy", ("baseline_s", 60.0), ("change_fear", 1.26), ("change_happy", -2.0))
+    assert last_minute(told)[2:] == ["from rest: fear +1.3"]
+    assert last_minute(answer(1.0, NO, ("coverage_60_s", 0.0))) == [
+        "60 s: no expression",
+        "usable face 0 %",
+    ]
+    assert last_minute(answer(1.0, NO)) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds_s", "text"), [(0.0, "0.0 s"), (59.9, "59.9 s"), (59.97, "1:00"), (3725.0, "1:02:05")]
+)
+def test_times_are_easily_read(seconds_s: float, text: str) -> None:
+    assert clock(seconds_s) == text
+
+
+def test_a_timeline_of_days_stays_small() -> None:
+    timeline = Timeline()
+    for second in range(100_000):
+        timeline.add(Point(float(second), 1.0, {}))
+    assert len(timeline.points) <= 4001
+    assert timeline.points[0].at_s == 0.0
+    assert timeline.points[-1].at_s > 99_900.0
+    steps = {b.at_s - a.at_s for a, b in zip(timeline.points, timeline.points[1:], strict=False)}
+    assert steps == {timeline.every_s}
+
+
+def test_a_silence_of_hours_is_another_recording() -> None:
+    time = RecordedTime()
+    assert time.follow(0.0, 0.0)
+    assert time.follow(3 * 3600.0, 0.0)
+    assert not time.follow(6 * 3600.0 + 1.0, 0.0)
+
+
+def test_the_command_reports_on_a_run(tmp_path: Path) -> None:
+    write(tmp_path, *((0.0, p) for p in two_a_second(0.0, "happy", "happy")))
+    command = [sys.executable, "-m", "edge_app", "report", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "facial expression" in done.stdout
+    assert "No such" not in done.stdout
+    assert (tmp_path / "expression.png").is_file()
