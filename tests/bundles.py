@@ -230,7 +230,22 @@ _STREAMS = {
     },
 }
 _CONDITIONING = {
-    "emotion": {"kind": "face_crop", "size_px": 48, "margin": 0.1, "min_face_px": 48},
+    "emotion": {
+        "kind": "face_crop",
+        "size_px": 48,
+        "margin": 0.1,
+        "level_eyes": False,
+        "min_face_px": 48,
+        "detect_every": 3,
+        "min_hits": 3,
+        "track_lost_s": 0.4,
+        "min_sharpness": 0.0,
+        "min_exposure": 0.0,
+        "max_exposure": 255.0,
+        "max_saturated": 1.0,
+        "max_turn": 0.5,
+        "episodes": [],
+    },
     "sleep": {
         "kind": "eeg_epoch",
         "max_missing_fraction": 0.2,

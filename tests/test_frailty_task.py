@@ -167,6 +167,13 @@ def test_what_moved_the_answer_adds_up(tmp_path: Path) -> None:
     assert added["stride_length_m_mean"]["frail"] == pytest.approx(8.0 * (0.9 - length_m), abs=1e-4)
 
 
+def gait_file(
+    path: Path, *, baseline_strides: int, half_life_s: float | None, **clock: Any
+) -> PersonFile[PersonGait]:
+    person = PersonGait(baseline_strides=baseline_strides, half_life_s=half_life_s)
+    return PersonFile(path, person, **clock)
+
+
 def test_a_change_from_the_own_baseline_is_told(tmp_path: Path) -> None:
     task = task_of(tmp_path, PersonGait(baseline_strides=20))
     early = through(task, walk(1.2, 60.0))
@@ -177,13 +184,13 @@ def test_a_change_from_the_own_baseline_is_told(tmp_path: Path) -> None:
 
 def test_what_is_known_of_the_wearer_outlives_the_program(tmp_path: Path) -> None:
     path = tmp_path / "state" / "bed1.json"
-    kept = PersonFile(path, baseline_strides=20, half_life_s=None, unix_s=lambda: 1000.0)
+    kept = gait_file(path, baseline_strides=20, half_life_s=None, unix_s=lambda: 1000.0)
     task = task_of(tmp_path / "a", kept.person)
     task.on_strides = kept.heard
     before = through(task, walk(1.2, 90.0))[-1]
     assert path.stat().st_mode & 0o077 == 0
 
-    again = PersonFile(path, baseline_strides=20, half_life_s=None, unix_s=lambda: 5000.0)
+    again = gait_file(path, baseline_strides=20, half_life_s=None, unix_s=lambda: 5000.0)
     after = through(task_of(tmp_path / "b", again.person), standing(2.0))[-1]
     assert after.label == before.label == "robust"
     assert dict(after.evidence)["strides"] >= dict(before.evidence)["strides"]
@@ -192,13 +199,13 @@ def test_what_is_known_of_the_wearer_outlives_the_program(tmp_path: Path) -> Non
 def test_strides_fade_by_the_wall_clock_also_while_the_program_rests(tmp_path: Path) -> None:
     path = tmp_path / "bed1.json"
     day_s = 86_400.0
-    kept = PersonFile(path, baseline_strides=20, half_life_s=day_s, unix_s=lambda: 0.0)
+    kept = gait_file(path, baseline_strides=20, half_life_s=day_s, unix_s=lambda: 0.0)
     task = task_of(tmp_path / "a", kept.person)
     task.on_strides = kept.heard
     through(task, walk(1.2, 90.0), start_s=7_000_000.0)
     full = kept.person.weight
 
-    again = PersonFile(path, baseline_strides=20, half_life_s=day_s, unix_s=lambda: 2 * day_s)
+    again = gait_file(path, baseline_strides=20, half_life_s=day_s, unix_s=lambda: 2 * day_s)
     assert again.person.weight == pytest.approx(full / 4, rel=0.01)
     said = through(task_of(tmp_path / "b", again.person), standing(2.0))[-1]
     assert said.abstained is AbstainReason.INSUFFICIENT_WALKING
@@ -209,7 +216,7 @@ def test_a_damaged_file_of_the_wearer_is_refused_and_left_alone(tmp_path: Path, 
     path = tmp_path / "bed1.json"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match="cannot be read"):
-        PersonFile(path, baseline_strides=20, half_life_s=None)
+        gait_file(path, baseline_strides=20, half_life_s=None)
     assert path.read_text(encoding="utf-8") == text
 
 
@@ -333,19 +340,19 @@ def test_a_file_of_the_wearer_that_contradicts_itself_is_refused(
     tmp_path: Path, place: str, value: object
 ) -> None:
     path = tmp_path / "bed1.json"
-    kept = PersonFile(path, baseline_strides=20, half_life_s=None)
+    kept = gait_file(path, baseline_strides=20, half_life_s=None)
     through(task_of(tmp_path / "a", kept.person), walk(1.2, 60.0))
     kept.save()
     path.write_text(damaged(json.loads(path.read_text("utf-8")), place, value), "utf-8")
     with pytest.raises(ConfigError, match="cannot be read"):
-        PersonFile(path, baseline_strides=20, half_life_s=None)
+        gait_file(path, baseline_strides=20, half_life_s=None)
 
 
 def test_a_name_too_long_and_a_file_too_deep_are_refused(tmp_path: Path) -> None:
     (tmp_path / "deep.json").write_text("[" * 200_000, encoding="utf-8")
     for path in (tmp_path / "deep.json", tmp_path / ("a" * 300)):
         with pytest.raises(ConfigError, match="cannot be read"):
-            PersonFile(path, baseline_strides=20, half_life_s=None)
+            gait_file(path, baseline_strides=20, half_life_s=None)
 
 
 def test_a_clock_that_is_set_back_does_not_stop_the_saving(tmp_path: Path) -> None:
@@ -355,7 +362,7 @@ def test_a_clock_that_is_set_back_does_not_stop_the_saving(tmp_path: Path) -> No
     through(task, walk(1.2, 30.0))
     now_s = [1e9]
     path = tmp_path / "bed1.json"
-    kept = PersonFile(path, baseline_strides=20, half_life_s=None, unix_s=lambda: now_s[0])
+    kept = gait_file(path, baseline_strides=20, half_life_s=None, unix_s=lambda: now_s[0])
     now_s[0] -= 86_400.0
     kept.heard(strides[:1])
     assert path.exists()
@@ -372,23 +379,23 @@ def test_strides_fade_also_while_the_wearer_sits(tmp_path: Path) -> None:
     day_s = 86_400.0
     now_s = [0.0]
     path = tmp_path / "bed1.json"
-    kept = PersonFile(path, baseline_strides=20, half_life_s=day_s, unix_s=lambda: now_s[0])
+    kept = gait_file(path, baseline_strides=20, half_life_s=day_s, unix_s=lambda: now_s[0])
     task = task_of(tmp_path / "a", kept.person)
     task.on_strides = kept.heard
     through(task, walk(1.2, 60.0))
     full = kept.person.weight
     now_s[0] = 2 * day_s
     task.finish()  # two days of sitting later
-    again = PersonFile(path, baseline_strides=20, half_life_s=day_s, unix_s=lambda: now_s[0])
+    again = gait_file(path, baseline_strides=20, half_life_s=day_s, unix_s=lambda: now_s[0])
     assert again.person.weight == pytest.approx(full / 4, rel=0.01)
 
 
 def test_a_baseline_made_by_another_setting_stays_the_first_strides(tmp_path: Path) -> None:
     path = tmp_path / "bed1.json"
-    kept = PersonFile(path, baseline_strides=20, half_life_s=None)
+    kept = gait_file(path, baseline_strides=20, half_life_s=None)
     through(task_of(tmp_path / "a", kept.person), walk(1.2, 60.0))
     kept.save()
-    again = PersonFile(path, baseline_strides=50, half_life_s=None)
+    again = gait_file(path, baseline_strides=50, half_life_s=None)
     before_m = again.person.baseline.mean("stride_length_m")
     through(task_of(tmp_path / "b", again.person), walk(0.8, 60.0, seed=2))
     assert again.person.baseline.n_accepted == 20

@@ -75,6 +75,25 @@ def test_a_label_is_kept_its_least_time() -> None:
     assert three.update(2.0, B) == "b"
 
 
+def test_the_least_time_also_holds_for_a_label_that_was_given_up() -> None:
+    state, unsure = hysteresis(min_dwell_s=2.0), np.array([0.44, 0.56])
+    assert state.update(0.0, A) == "a"
+    assert state.update(0.5, unsure) is None
+    assert state.update(1.0, B) is None
+    assert state.update(1.5, A) == "a"  # itself it may take up again at once
+    assert state.update(1.9, unsure) is None
+    assert state.update(2.0, B) == "b"
+    assert state.update(3.9, A) is None
+    assert state.update(4.0, A) == "a"
+
+
+def test_after_a_reset_no_least_time_holds() -> None:
+    state = hysteresis(min_dwell_s=2.0)
+    assert state.update(0.0, A) == "a"
+    state.reset()
+    assert state.update(0.1, B) == "b"
+
+
 def test_evidence_is_the_weighted_mean_of_log_probabilities() -> None:
     evidence = Evidence()
     evidence.add(A, 1.0)

@@ -474,7 +474,7 @@ def test_simulated_strides_never_enter_a_real_wearer_s_file(tmp_path: Path) -> N
     text = config.read_text(encoding="utf-8")
     start, end = text.index("source:"), text.index("\n", text.index("source:"))
     config.write_text(text[:start] + simulated + text[end:], encoding="utf-8")
-    result = run_device(load_config(config), duration_s=3.0)
+    result = run_device(load_config(config), duration_s=20.0)
     assert result.exit_code == 2
     assert "must not be mixed" in result.health[0].last_error
     assert (tmp_path / "state" / "bed.json").read_bytes() == kept
@@ -482,8 +482,8 @@ def test_simulated_strides_never_enter_a_real_wearer_s_file(tmp_path: Path) -> N
 
 def test_check_tells_a_damaged_file_of_the_wearer(tmp_path: Path) -> None:
     config = wear(tmp_path)
-    wearer = [f for f in check_device(config) if f.subject.endswith("wearer")]
+    wearer = [f for f in check_device(config) if f.subject.endswith("person")]
     assert [f.passed for f in wearer] == [True]
     (tmp_path / "state" / "bed.json").write_text("half of it", encoding="utf-8")
-    wearer = [f for f in check_device(config) if f.subject.endswith("wearer")]
+    wearer = [f for f in check_device(config) if f.subject.endswith("person")]
     assert [f.passed for f in wearer] == [False]

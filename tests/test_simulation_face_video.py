@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from edge_app.preprocess.face import HaarDetector
+from edge_app.preprocess.face_detectors import HaarDetector
 from edge_app.simulation.face_video import AWAY, STATISTICS, FaceSchedule, FaceVideo
 
 EXPRESSIONS = {"angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"}

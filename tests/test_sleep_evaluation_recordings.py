@@ -307,8 +307,10 @@ class NightsExperiment(ToyExperiment):
         moments[0, 2, 0] = np.eye(5)[0]
         return moments
 
-    def subsets(self, path: Path, split: Split) -> dict[str, Any]:
-        del path, split
+    def subsets(
+        self, path: Path, split: Split, duplicates_of: Path | None = None
+    ) -> dict[str, Any]:
+        del path, split, duplicates_of
         return {}
 
     def parts(self) -> BundleParts:

@@ -179,7 +179,7 @@ def test_errors_name_the_way_out_without_a_traceback(
 
 
 def test_fit_of_data_that_is_not_there(trainer: Command, tmp_path: Path) -> None:
-    words = ("fit", RECIPES_DIR / "emotion_vgg_small.yaml", "--data", tmp_path / "nowhere")
+    words = ("fit", RECIPES_DIR / "emotion_teacher.yaml", "--data", tmp_path / "nowhere")
     code, _, err = trainer(*words, "--out", tmp_path / "run")
     assert code == 6
     assert "fer2013.tar.xz" in err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,13 +13,11 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
 from edge_app.errors import ConfigError, DatasetError, TrainingError  # noqa: E402
-from trainer.datasets.fer2013 import LABELS  # noqa: E402
 from trainer.experiment import Split  # noqa: E402
 from trainer.experiments.emotion import EmotionExperiment, EmotionOptions  # noqa: E402
 from trainer.experiments.face_augmentation import cut_mix  # noqa: E402
 from trainer.learning_curve import Row  # noqa: E402
 from trainer.models.face_vgg import FaceVgg, shrinking  # noqa: E402
-from trainer.models.vgg_small import VggSmall  # noqa: E402
 from trainer.narrowing import narrowed  # noqa: E402
 from trainer.splits import refuse_leak  # noqa: E402
 from trainer.teachers import Teachers  # noqa: E402
@@ -185,7 +182,7 @@ def test_a_run_that_cannot_teach_is_refused(tmp_path: Path, classes: int, match:
     run = tmp_path / "run"
     if classes == 5:
         run.mkdir()
-        options = {"model": "vgg_small", "channels": [4, 8]}
+        options = {"model": "clinical_cnn", "filters": [4, 8]}
         model = EmotionExperiment(EmotionOptions.model_validate(options)).build_model()
         row = Row(0, 0.1, 1.0, 1.0, 0.5, 0.5, 1.0)
         torch.save({"row": asdict(row), "weights": model.state_dict()}, run / "best.pt")
@@ -196,27 +193,25 @@ def test_a_run_that_cannot_teach_is_refused(tmp_path: Path, classes: int, match:
         Teachers((run,), classes)
 
 
-def test_the_model_takes_bytes_and_has_the_size_it_says() -> None:
-    model = VggSmall(7).eval()
-    widths = [1, 32, 32, 64, 64, 128, 128, 256, 256]
-    kernels = sum(9 * before * after for before, after in itertools.pairwise(widths))
-    norms, last = 2 * sum(widths[1:]), 256 * 7 + 7
-    assert sum(p.numel() for p in model.parameters()) == kernels + norms + last == 1_174_439
-    grey = torch.randint(0, 256, (2, 1, 48, 48), dtype=torch.uint8)
-    assert model(grey).shape == (2, 7)
-    assert torch.equal(model(grey), model(grey.float()))
-
-
-def test_golden_faces_are_means_of_classes(faces: torch.Tensor) -> None:
+def test_golden_faces_are_means_of_classes_and_show_nobody(faces: torch.Tensor) -> None:
     experiment = EmotionExperiment(EmotionOptions())
-    targets = torch.arange(64) % len(LABELS)
-    split = Split((faces,), targets, np.array(["x"] * 64), "made up")
-    (graph,) = experiment.graphs(VggSmall(7).eval(), 1.5, split)
-    means = graph.inputs["face"]
-    assert means.shape == (7, 1, 48, 48)
-    assert means.dtype == np.uint8
-    by_hand = faces[[3, 10, 17, 24, 31, 38, 45, 52, 59]].numpy().mean(axis=0)
-    assert np.abs(means[3] - by_hand).max() <= 0.5
+    many = faces.repeat(3, 1, 1, 1)
+    many[64:] = many[64:].flip(3)
+    targets = torch.arange(192) % 7
+    targets[targets == 5] = 6  # no surprise at all
+    split = Split((many,), targets, np.array(["x"] * 192), "made up")
+    (graph,) = experiment.graphs(FaceVgg(7).eval(), 1.5, split)
+    examples = graph.inputs["face"]
+    assert examples.shape == (7, 1, 48, 48)
+    assert examples.dtype == np.uint8
+    by_hand = many[targets == 3].numpy().mean(axis=0)
+    assert np.abs(examples[3] - by_hand).max() <= 0.5
+    few = Split((faces,), torch.arange(64) % 7, np.array(["x"] * 64), "made up")
+    (graph,) = experiment.graphs(FaceVgg(7).eval(), 1.5, few)
+    slope = graph.inputs["face"].astype(int)  # nine faces each: their mean might show a person
+    assert bool((np.diff(slope, axis=2) >= 0).all())
+    assert bool((np.diff(slope, axis=3) >= 0).all())
+    assert len({one.tobytes() for one in slope}) == 7
 
 
 def test_training_and_validation_share_no_picture(data_dir: Path) -> None:
@@ -236,7 +231,7 @@ def test_a_folder_without_the_splits_is_refused(tmp_path: Path) -> None:
     (tmp_path / "happy").mkdir()
     cv2.imwrite(str(tmp_path / "happy" / "a.png"), np.zeros((48, 48), dtype=np.uint8))
     experiment = EmotionExperiment(EmotionOptions())
-    assert experiment.load_evaluation(tmp_path).name == "own"
+    assert experiment.load_evaluation(tmp_path).name == "own split"
     with pytest.raises(DatasetError, match="no PublicTest and no Training"):
         experiment.load(tmp_path)
 

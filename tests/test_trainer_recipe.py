@@ -15,11 +15,16 @@ from edge_app.errors import ConfigError  # noqa: E402
 from trainer.recipe import RECIPES_DIR, FitOptions, load_recipe  # noqa: E402
 from trainer.registry import EXPERIMENTS, experiment_class  # noqa: E402
 
-EMOTION = RECIPES_DIR / "emotion_vgg_small.yaml"
+EMOTION = RECIPES_DIR / "emotion_teacher.yaml"
 SHIPPED = {
+    "emotion_attention_cnn",
+    "emotion_baseline_cnn",
+    "emotion_cbam_resnet50",
+    "emotion_clinical_cnn",
+    "emotion_frozen_resnet50",
+    "emotion_resnet50",
     "emotion",
     "emotion_teacher",
-    "emotion_vgg_small",
     "seq_sleep_net",
     "seq_sleep_net_bedside",
     "seq_sleep_net_gamma",
@@ -51,7 +56,7 @@ def test_every_shipped_recipe_is_valid_and_opens_with_its_command() -> None:
 
 
 def test_a_shipped_recipe_is_found_by_its_name() -> None:
-    assert load_recipe(Path("emotion_vgg_small")).name == "emotion_vgg_small"
+    assert load_recipe(Path("emotion_teacher")).name == "emotion_teacher"
 
 
 def test_the_written_out_recipe_reads_back_to_the_same(tmp_path: Path) -> None:
@@ -102,7 +107,7 @@ def test_a_wrong_value_is_named(change: str, named: str) -> None:
 
 
 def test_a_missing_file_names_the_shipped_recipes() -> None:
-    with pytest.raises(ConfigError, match="emotion_vgg_small"):
+    with pytest.raises(ConfigError, match="emotion_teacher"):
         load_recipe(Path("no_such_recipe"))
 
 

@@ -1,8 +1,10 @@
-"""The command ``trainer``: prepare, fit, cross-validate, evaluate, evaluate-strides, export."""
+"""The command ``trainer``: prepare, fit, cross-validate, evaluate, explain, export and more."""
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import shlex
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
+from trainer.examination import PREVALENCE, SELECTIVE_ACCURACY
 from trainer.path_checks import make_folder, prove_writable, refuse_missing
 
 INTERRUPTED = 130
@@ -53,29 +56,58 @@ def fit(
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="key=value over the recipe, repeatable.")
     ] = None,
+    pretrained: Annotated[
+        Path | None,
+        typer.Option(help="State dict that a ResNet-50 starts from: experiment.pretrained."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was cut.")] = False,
+    allow_leak: Annotated[
+        bool,
+        typer.Option(
+            "--allow-leak",
+            help="Train though a person or picture is on both sides; figures and card will say so.",
+        ),
+    ] = False,
+    devices: Annotated[
+        int,
+        typer.Option(min=1, help="GPUs, or processes where there is none, that share each batch."),
+    ] = 1,
+    max_minutes: Annotated[
+        float,
+        typer.Option(min=0.0, help="Begin no further pass after so long; --resume has it anew."),
+    ] = math.inf,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also log to OUT/tensorboard.")
+    ] = False,
 ) -> None:
     """Train a model by a recipe.
 
-    Example: `trainer fit emotion_vgg_small --data ../shared/data --out runs/emotion`
+    Example: `trainer fit emotion_teacher --data ../shared/data --out runs/emotion`
 
     A short one on a small folder of nights, by changes to the recipe; lists are written in
     brackets: `trainer fit seq_sleep_net --data FOLDER --out runs/small --set fit.passes=1
     --set experiment.subjects=null --set 'experiment.validation_subjects=["01"]'`
     """
     from trainer import provenance
+    from trainer.devices import is_first_process, start
     from trainer.direct_run import write_direct
     from trainer.fit import fit as run_fit
     from trainer.learning_curve import best_row
     from trainer.recipe import load_recipe
     from trainer.run_dir import RunDir
     from trainer.splits import refuse_leak
+    from trainer.tensorboard_log import TensorBoardLog
 
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # set to info when imported
-    console = Console()
-    loaded = load_recipe(recipe, tuple(changes or ()))
-    run = RunDir(out)
-    run.refuse_other_run(loaded.to_yaml(), resume=resume)
+    for part in ("lightning.fabric", "lightning.pytorch"):
+        logging.getLogger(part).setLevel(logging.WARNING)  # set to info when imported
+    first = is_first_process()
+    console = Console(quiet=not first)
+    named = () if pretrained is None else (f"experiment.pretrained={json.dumps(str(pretrained))}",)
+    loaded = load_recipe(recipe, (*(changes or ()), *named))
+    board = TensorBoardLog(out / "tensorboard") if tensorboard and first else None
+    run = RunDir(out, board)
+    if first:
+        run.refuse_other_run(loaded.to_yaml(), resume=resume)
     if loaded.experiment.fits_directly:
         try:
             fitted = loaded.experiment.fit_directly(loaded, data, out, console)
@@ -87,11 +119,19 @@ def fit(
         next_step = export_command(out, loaded.name, data)
         console.print(f"fitted. Next: {next_step}", highlight=False, soft_wrap=True)
         return
+    origin = None if run.has_checkpoint() else loaded.experiment.pretrained()
     train, validation = loaded.experiment.load(data)
-    refuse_leak(train, validation)
-    run.create(loaded.to_yaml(), provenance.collect(loaded.name), resume=resume)
+    leak = refuse_leak(train, validation, allow=allow_leak)
+    if leak is not None:
+        console.print(f"WARNING leak: {leak}", highlight=False, soft_wrap=True, style="yellow")
+    fabric = start(devices, loaded.fit.precision)
+    if first:
+        whence = provenance.collect(loaded.name, leak, origin)
+        run.create(loaded.to_yaml(), whence, resume=resume)
     try:
-        rows = run_fit(loaded, train, validation, run, console)
+        rows = run_fit(
+            loaded, train, validation, run, console, fabric=fabric, max_minutes=max_minutes
+        )
     except KeyboardInterrupt:
         console.print("stopped; the last whole pass is kept: add --resume to continue")
         raise typer.Exit(INTERRUPTED) from None
@@ -131,7 +171,7 @@ def cross_validate(
     --set experiment.cross_validation.choose=0 --set experiment.cross_validation.repeats=1
     --set fit.passes=1`
     """
-    from trainer.export import write_json
+    from trainer.bundle_files import write_json
     from trainer.recipe import load_recipe
 
     console = Console()
@@ -162,8 +202,8 @@ def evaluate_strides(
     console = Console()
     prove_writable(json_file)
     refuse_missing(walks)
+    from trainer.bundle_files import write_json
     from trainer.evaluate_strides import evaluate_strides as run_evaluate
-    from trainer.export import write_json
     from trainer.strides_table import strides_table
 
     with console.status(f"walking through {walks}"):
@@ -207,10 +247,52 @@ def evaluate(
     coding: Annotated[
         Coding | None, typer.Option(help="What digits in a text hypnogram mean.")
     ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(help="Compare groups: age_group, gender, country ... Repeatable."),
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="Another bundle: McNemar's test on the same pictures.")
+    ] = None,
+    duplicates_of: Annotated[
+        Path | None,
+        typer.Option(help="Folder whose pictures count as copies; figures without them as well."),
+    ] = None,
+    corruptions: Annotated[
+        bool,
+        typer.Option("--corruptions", help="Score spoilt pictures too; takes ten times as long."),
+    ] = False,
+    through_detector: Annotated[
+        bool,
+        typer.Option("--through-detector", help="Also through the bedside's detector and crop."),
+    ] = False,
+    detector: Annotated[
+        Path | None,
+        typer.Option(help="YuNet file for --through-detector; default: as the bedside finds one."),
+    ] = None,
+    explanation: Annotated[
+        Path | None, typer.Option(help="JSON of `trainer explain`, to go --into-card as well.")
+    ] = None,
+    prevalence: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="Share of a class that PPV and NPV are restated for."),
+    ] = PREVALENCE,
+    selective_accuracy: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="Wanted among answers; gives the threshold for it."),
+    ] = SELECTIVE_ACCURACY,
+    into_card: Annotated[
+        bool,
+        typer.Option("--into-card", help="Put what was found into the bundle's card and metrics."),
+    ] = False,
 ) -> None:
     """Score a bundle as it is shipped, through ONNX Runtime.
 
     Example: `trainer evaluate exports/emotion --data ../shared/data --json out/emotion.json`
+
+    Faces: any folder of pictures in folders named by class, or a table of them; who is shown, where
+    the data say so, is compared by --by. Another bundle on the same pictures:
+    `trainer evaluate exports/emotion --data ../shared/data --json out/e.json --baseline OTHER`
 
     Sleep is streamed. It also takes a recording with its expert's stages, which goes through the
     very code of the bedside, and folders of Sleep-EDF; a recording that carries its own stages as
@@ -227,10 +309,17 @@ def evaluate(
         refuse_missing(hypnogram)
     if pictures is not None:
         make_folder(pictures)
-    with console.status(f"loading {bundle}") as status:
+    for path in (baseline, duplicates_of, detector, explanation):
+        if path is not None:
+            refuse_missing(path)
+    from trainer.evaluation_progress import EvaluationProgress
+
+    with EvaluationProgress(console) as progress:
+        progress(f"loading {bundle}")
         loaded = load_bundle(bundle)
         from trainer import evaluate as scoring  # torch: slow, so after what can be refused at once
-        from trainer.export import write_json
+        from trainer.bundle_files import write_json
+        from trainer.examination import Wishes
         from trainer.scores_table import scores_table
         from trainer.sleep_evaluation.expert import SignalOptions
 
@@ -241,9 +330,24 @@ def evaluate(
             hypnogram=hypnogram,
             signal=SignalOptions(channel, unit, rate_hz, coding),
             pictures=pictures,
-            tell=status.update,
+            wishes=Wishes(
+                by=tuple(by or ()),
+                baseline=baseline,
+                duplicates_of=duplicates_of,
+                corruptions=corruptions,
+                through_detector=through_detector,
+                detector=detector,
+                prevalence=prevalence,
+                selective_accuracy=selective_accuracy,
+            ),
+            tell=progress,
+            count=progress.count,
         )
     write_json(json_file, figures)
+    if into_card:
+        from trainer.emotion_evaluation.into_card import put_into_card
+
+        put_into_card(loaded, figures, explanation)
     console.print(scores_table(figures))
     for note in figures.get("notes", ()):
         console.print(note, highlight=False, soft_wrap=True)
@@ -258,19 +362,118 @@ def export(
     run: Annotated[Path, typer.Argument(help="Folder made by `trainer fit`.")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle, such as exports/emotion.")],
     data: DataDir,
+    int8: Annotated[
+        Path | None, typer.Option(help="Folder of a variant in 8-bit integers, faces only.")
+    ] = None,
+    force_int8: Annotated[
+        bool, typer.Option("--force-int8", help="Keep it even if it loses too much or is slower.")
+    ] = False,
 ) -> None:
     """Calibrate the best pass, export it, and replace the bundle once everything passed.
 
     Example: `trainer export runs/emotion --out exports/emotion --data ../shared/data`
+
+    With 8-bit integers beside it, kept only if faster and at most 0.5 points worse:
+    `trainer export runs/emotion --out exports/emotion --int8 exports/emotion_int8 --data DATA`
     """
     from trainer.export import export as run_export
+    from trainer.export_report import export_lines, refused_int8
     from trainer.run_dir import RunDir
 
     console = Console()
-    with console.status("calibrating, exporting, comparing and scoring"):
-        bundle = run_export(RunDir(run), data, out)
-    shown = ", ".join(f"{m.name} {m.value:.4f}" for m in bundle.manifest.metrics)
-    console.print(f"{out} is {bundle.model_id}: {shown}", highlight=False, soft_wrap=True)
+    with console.status("calibrating, exporting, comparing and scoring") as status:
+        bundle = run_export(
+            RunDir(run), data, out, int8=int8, force_int8=force_int8, tell=status.update
+        )
+    for line in export_lines(bundle, out):
+        console.print(line, highlight=False, soft_wrap=True)
+    if int8 is not None:
+        refused_int8(bundle, int8)
+
+
+@app.command()
+def explain(
+    model: Annotated[Path, typer.Argument(help="Folder of a run or of a float bundle.")],
+    data: Annotated[Path, typer.Option("--data", help="Labelled faces that it has not learnt.")],
+    out: Annotated[Path, typer.Option(help="PNG sheet: it shows faces, so mind where it goes.")],
+    json_file: Annotated[Path | None, typer.Option("--json", help="Where figures go.")] = None,
+    n: Annotated[int, typer.Option("--n", min=1, help="Pictures on the sheet.")] = 8,
+    per_class: Annotated[
+        bool, typer.Option("--per-class", help="That many pictures of every class.")
+    ] = False,
+    deletion_n: Annotated[
+        int, typer.Option(min=0, help="Pictures of the deletion test; 0: no test.")
+    ] = 100,
+    seed: Annotated[int, typer.Option(help="Draws the pictures and the random maps.")] = 0,
+) -> None:
+    """Show where a model looks, by three methods, and test whether that is where it looks.
+
+    Grad-CAM, Integrated Gradients and occlusion sensitivity side by side; the deletion test hides
+    what a map marks and compares with random maps, in numbers and as OUT's name + _deletion.png.
+
+    Example: `trainer explain exports/emotion --data ../shared/data --out out/explained.png`
+    """
+    from trainer.path_checks import prove_picture
+
+    console = Console()
+    refuse_missing(model)
+    refuse_missing(data)
+    prove_picture(out)
+    if json_file is not None:
+        prove_writable(json_file)
+    from trainer.bundle_files import write_json
+    from trainer.explanation.explain import Wanted, explain_pictures
+    from trainer.explanation.report import deletion_table, said
+
+    found = explain_pictures(model, data, out, Wanted(n, per_class, deletion_n, seed), console)
+    if json_file is not None:
+        write_json(json_file, found)
+    if "deletion" in found:
+        console.print(deletion_table(found["deletion"]))
+    for line in said(found, out, json_file):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+@app.command("audit")
+def audit_pictures(
+    dataset: Annotated[
+        Path, typer.Argument(help="Folder of pictures, tar archive of them, or FER-2013.")
+    ],
+    out: Annotated[Path, typer.Option(help="PNG to write; it shows the data set's pictures.")],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Where names and figures of all go.")
+    ] = None,
+    near_bits: Annotated[
+        int, typer.Option(min=0, max=64, help="Near duplicates differ in so many of 256 bits.")
+    ] = 8,
+    min_entropy: Annotated[
+        float, typer.Option(min=0.0, max=8.0, help="Bits a pixel below which entropy is low.")
+    ] = 5.0,
+) -> None:
+    """Find blank, unreadable, nearly identical, low-entropy and badly exposed pictures.
+
+    The sheet shows the worst ten of each kind. Nothing is changed in the data set.
+
+    Example: `trainer audit ../shared/data/fer2013 --out out/audit.png --json out/audit.json`
+    """
+    console = Console()
+    refuse_missing(dataset)
+    if json_file is not None:
+        prove_writable(json_file)
+    from trainer.audit import AuditLimits, audit
+    from trainer.audit_sheet import draw_sheet
+    from trainer.bundle_files import write_json
+
+    limits = AuditLimits(near_bits=near_bits, min_entropy_bits=min_entropy)
+    with console.status(f"looking through {dataset}"):
+        found = audit(dataset, limits)
+        figures = found.figures(limits)
+        draw_sheet(found, out, f"{dataset.name}: {figures['pictures']} pictures")
+    if json_file is not None:
+        write_json(json_file, figures)
+    said = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in figures["counts"].items())
+    console.print(f"{figures['pictures']} pictures: {said}", highlight=False, soft_wrap=True)
+    console.print(f"sheet: {out}", highlight=False, soft_wrap=True)
 
 
 @prepare.command("simulation")
@@ -303,6 +506,30 @@ def prepare_sleep(data: DataDir) -> None:
 
     refuse_missing(data)
     if not describe_nights(data, Console()):
+        raise typer.Exit(DatasetError.exit_code)
+
+
+@prepare.command("faces")
+def prepare_faces(
+    data: DataDir,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option("--class", help="Classes in order, repeatable; default: FER-2013's seven."),
+    ] = None,
+) -> None:
+    """Look through labelled faces: layout, counts, copies, blanks, leaks, what cannot be read.
+
+    FER-2013 as csv, archive or folders; folders named by class; the clinical layout, a folder per
+    person with a table (its eight classes are taken where no others are named). It fails only
+    where a class has no picture.
+
+    Example: `trainer prepare faces --data ../shared/data`
+    """
+    from edge_app.errors import DatasetError
+    from trainer.datasets.face_overview import describe_faces
+
+    refuse_missing(data)
+    if not describe_faces(data, Console(), tuple(classes or ())):
         raise typer.Exit(DatasetError.exit_code)
 
 

@@ -56,6 +56,8 @@ class Split:
         gather: makes a batch of ``inputs`` into what the model reads, where that would not fit
             into memory at once (overlapping sequences: ``inputs`` are their rows); None: they are
             that already.
+        attributes: what is known of each example besides, such as ``gender`` or ``country``: name
+            to (n,) words, empty where it is not known of one; None: nothing is known of any.
     """
 
     inputs: tuple[Tensor, ...]
@@ -64,6 +66,7 @@ class Split:
     name: str
     examples: tuple[str, ...] = ()
     gather: Gather | None = None
+    attributes: dict[str, npt.NDArray[np.str_]] | None = None
 
     def batch(self, rows: Tensor | slice) -> tuple[Tensor, ...]:
         """Return what the model reads of some rows."""
@@ -175,6 +178,17 @@ class Experiment(ABC):
     def build_model(self) -> nn.Module:
         """Return a fresh model: ``forward(*inputs)`` gives logits, class axis last."""
 
+    def pretrained(self) -> str | None:
+        """Check and name the file that ``start`` will read, before data is read.
+
+        Returns:
+            Its name and sha256, for the record of the run; None: there is none.
+
+        Raises:
+            ConfigError: it cannot be used.
+        """
+        return None
+
     def start(self, model: nn.Module) -> None:
         """Give a fresh model what training starts from; random weights as it stands.
 
@@ -233,6 +247,18 @@ class Experiment(ABC):
     @abstractmethod
     def parts(self) -> BundleParts:
         """Return what goes into the manifest."""
+
+    def settled_parts(
+        self, probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64]
+    ) -> BundleParts:
+        """Return ``parts`` with the thresholds that validation chooses; the same as it stands.
+
+        Args:
+            probabilities: (n, n_labels), calibrated, of the validation split.
+            targets: (n,) its classes.
+        """
+        del probabilities, targets
+        return self.parts()
 
     def fit_directly(
         self, recipe: Recipe, data_dir: Path, out: Path, console: Console
@@ -349,17 +375,20 @@ class Experiment(ABC):
         ]
         return np.concatenate([row["probabilities"] for row in rows]).astype(np.float32)
 
-    def subsets(self, path: Path, split: Split) -> dict[str, npt.NDArray[np.bool_]]:
+    def subsets(
+        self, path: Path, split: Split, duplicates_of: Path | None = None
+    ) -> dict[str, npt.NDArray[np.bool_]]:
         """Return named parts of an evaluation split that are scored on their own as well.
 
         Args:
             path: the data that ``split`` came from.
             split: the evaluation split.
+            duplicates_of: other data; what is in there too counts as a copy.
 
         Returns:
             Name to an ``(n,)`` mask; empty unless an experiment has something to say.
         """
-        del path, split
+        del path, split, duplicates_of
         return {}
 
     def grouped_scores(

@@ -74,3 +74,32 @@ def refuse_missing(data: Path) -> None:
             source=str(data),
             next_step="Check the spelling, and from which folder you call",
         )
+
+
+def prove_picture(png_file: Path) -> None:
+    """Find out before long work whether a picture can be written; leaves no file behind.
+
+    Args:
+        png_file: where it is to go.
+
+    Raises:
+        SinkError: no PNG file, or it cannot be written.
+    """
+    if png_file.suffix.lower() != ".png" or png_file.is_dir():
+        raise SinkError(
+            "the picture needs the name of a PNG file",
+            source=str(png_file),
+            next_step=f"Give --out a file, such as {png_file.with_suffix('.png')}",
+        )
+    there_before = png_file.exists()
+    try:
+        png_file.parent.mkdir(parents=True, exist_ok=True)
+        png_file.touch()
+        if not there_before:
+            png_file.unlink()
+    except OSError as error:
+        raise SinkError(
+            f"cannot write the picture: {error}",
+            source=str(png_file),
+            next_step="Give --out a file that can be written",
+        ) from error

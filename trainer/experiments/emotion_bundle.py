@@ -10,14 +10,15 @@ from edge_app.inference.manifest import (
     StreamSpec,
     WindowSpec,
 )
-from trainer.datasets import fer2013
-from trainer.experiment import BundleParts
+from trainer.experiment import BundleParts, Split
 from trainer.experiments.emotion_options import EmotionOptions
+
+FER2013 = "FER-2013"
 
 
 def left_out(options: EmotionOptions) -> list[str]:
     """Return what was cleaned out of Training, in words."""
-    left_out = ["copies of PublicTest"]
+    left_out = ["copies of PublicTest"] if options.clean_copies else []
     if options.drop_conflicting:
         left_out.append("conflicts")
     if options.drop_blank:
@@ -25,10 +26,40 @@ def left_out(options: EmotionOptions) -> list[str]:
     return left_out
 
 
-def parts(options: EmotionOptions) -> BundleParts:
-    """Return stream, conditioning, rolling and origin."""
+def learnt_from(options: EmotionOptions, train: Split | None) -> Data:
+    """Return what the manifest says of the pictures that were learnt from.
+
+    Args:
+        options: what was cleaned away.
+        train: the split learnt from; None: FER-2013's, which the recipes we ship are for.
+    """
+    if train is None or train.name.startswith(FER2013):
+        without = left_out(options)
+        return Data(
+            name=f"{FER2013} Training" + (f", without {', '.join(without)}" if without else ""),
+            source="Goodfellow et al. 2013, arXiv 1307.0414",
+            licence="none stated; pictures collected from the web, research use",
+            people=None,
+            simulated=False,
+        )
+    return Data(
+        name=train.name,
+        source="the trainer's own pictures",
+        licence="not known here: ask whoever trained this",
+        people=None if train.attributes is None else len(set(train.groups)),
+        simulated=False,
+    )
+
+
+def parts(options: EmotionOptions, train: Split | None = None) -> BundleParts:
+    """Return stream, conditioning, rolling and origin.
+
+    Args:
+        options: classes and size of the crop.
+        train: as for ``learnt_from``.
+    """
     return BundleParts(
-        labels=fer2013.LABELS,
+        labels=options.classes,
         stream=StreamSpec(
             kind="video",
             rate_hz=None,
@@ -39,36 +70,29 @@ def parts(options: EmotionOptions) -> BundleParts:
         window=WindowSpec(length_samples=1, hop_samples=1),
         conditioning=FaceConditioning(
             kind="face_crop",
-            size_px=fer2013.SIZE_PX,
-            margin=0.1,
-            level_eyes=False,
+            size_px=options.size_px,
+            margin=0.0,
+            level_eyes=True,
             min_face_px=48,
             detect_every=3,
             min_hits=3,
             track_lost_s=0.4,
             min_sharpness=60.0,
-            min_exposure=50.0,
-            max_exposure=200.0,
-            max_turn=0.4,
+            min_exposure=40.0,
+            max_exposure=180.0,
+            max_saturated=0.6,
+            max_turn=0.5,
             episodes=(),
         ),
         rolling=RollingSpec(
-            time_constant_s=1.0,
+            time_constant_s=0.5,
             enter_probability=0.5,
             leave_probability=0.35,
             min_dwell_s=1.0,
             lookahead_windows=0,
             min_evidence_s=0.0,
         ),
-        data=(
-            Data(
-                name=f"FER-2013 Training, without {', '.join(left_out(options))}",
-                source="Goodfellow et al. 2013, arXiv 1307.0414",
-                licence="none stated; pictures collected from the web, research use",
-                people=None,
-                simulated=False,
-            ),
-        ),
+        data=(learnt_from(options, train),),
         intended_use="Rolling facial expression of one consenting adult in front of a camera, "
         "for research. Facial expression, not felt emotion. Not a medical device.",
         limits="Learnt from web pictures, many posed, without age, gender or origin: no "

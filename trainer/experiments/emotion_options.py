@@ -8,18 +8,56 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from trainer.datasets import fer2013
+from trainer.datasets.face_labels import expression
 from trainer.experiment import ExperimentOptions
 
-ModelName = Literal["face_vgg", "vgg_small"]
+ModelName = Literal[
+    "face_vgg",
+    "clinical_cnn",
+    "frozen_resnet50",
+    "baseline_cnn",
+    "resnet50",
+    "attention_cnn",
+    "cbam_resnet50",
+]
 """The network: trainer/models/<name>.py."""
+RESNETS = ("frozen_resnet50", "resnet50", "cbam_resnet50")
 
 
 class EmotionOptions(ExperimentOptions):
     """The recipe's ``experiment`` section for emotion."""
 
-    model: ModelName = Field(default="vgg_small", description="trainer/models/<name>.py.")
+    model: ModelName = Field(default="face_vgg", description="trainer/models/<name>.py.")
+    classes: tuple[str, ...] = Field(
+        default=fer2013.LABELS,
+        min_length=2,
+        description="In the order of the answers; pictures are matched by name, in any spelling.",
+    )
+    size_px: int = Field(
+        default=fer2013.SIZE_PX, ge=16, le=512, description="Side of the crop that the model gets."
+    )
+    split: Literal["official", "own"] = Field(
+        default="official",
+        description="official: FER-2013's Training and PublicTest, or folders train and validation."
+        " own: divided by person where persons are known, else by picture.",
+    )
+    split_seed: int = Field(default=1, ge=0, description="Start of the search for an own split.")
+    validation_share: float = Field(
+        default=0.2, gt=0.0, lt=1.0, description="Of the persons, in an own split."
+    )
+    test_share: float = Field(
+        default=0.2,
+        ge=0.0,
+        lt=1.0,
+        description="Of the persons, in an own split: never seen in training, scored by evaluate.",
+    )
+    clean_copies: bool = Field(
+        default=True,
+        description="Drop training pictures that are also in validation; kept, they need"
+        " --allow-leak.",
+    )
     channels: tuple[int, ...] = Field(
-        default=(32, 64, 128, 256), min_length=1, max_length=5, description="Of each stage."
+        default=(16, 48, 128, 192), min_length=1, max_length=5, description="Of each stage."
     )
     answer_px: int = Field(
         default=44,
@@ -32,6 +70,25 @@ class EmotionOptions(ExperimentOptions):
         min_length=1,
         description="Share of the passes done, side of the training pictures from then on. Small"
         " ones first are fast.",
+    )
+    filters: tuple[int, ...] = Field(
+        default=(32, 64, 128),
+        min_length=1,
+        max_length=5,
+        description="Channels after each convolution of clinical_, baseline_ and attention_cnn.",
+    )
+    dense: tuple[int, ...] = Field(
+        default=(128,),
+        max_length=5,
+        description="Widths of the layers before the last: those three, and frozen_resnet50.",
+    )
+    pretrained: Path | None = Field(
+        default=None,
+        description="State dict of torchvision's resnet50, learnt on ImageNet, that the three with"
+        " a ResNet-50 start from; null: from scratch. Read when a run begins, never again.",
+    )
+    freeze: bool = Field(
+        default=True, description="Whether frozen_resnet50 leaves its pretrained base as it is."
     )
     teachers: tuple[Path, ...] = Field(
         default=(), description="Folders of finished runs whose answers join the labels."
@@ -47,8 +104,20 @@ class EmotionOptions(ExperimentOptions):
     cutmix_probability: float = Field(
         default=0.0, ge=0.0, le=1.0, description="Share of batches with faces mixed by squares."
     )
+    mixup_probability: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of batches with faces laid over each other; never the same batches.",
+    )
+    mixup_alpha: float = Field(
+        default=0.2, gt=0.0, le=10.0, description="Of Beta(alpha, alpha), the share of one face."
+    )
     cutmix_until: float = Field(
-        default=0.9, ge=0.0, le=1.0, description="Share of the passes after which none are mixed."
+        default=0.9,
+        ge=0.0,
+        le=1.0,
+        description="Share of the passes after which no faces are mixed, by squares or laid over.",
     )
     drop_conflicting: bool = Field(
         default=True, description="Drop identical training pictures with different labels."
@@ -68,6 +137,36 @@ class EmotionOptions(ExperimentOptions):
     erase_probability: float = Field(
         default=0.5, ge=0.0, le=1.0, description="Share of pictures with a patch painted grey."
     )
+
+    @model_validator(mode="after")
+    def _classes_differ(self) -> EmotionOptions:
+        if len({expression(name) or name for name in self.classes}) < len(self.classes):
+            raise ValueError("classes names an expression twice")
+        return self
+
+    @model_validator(mode="after")
+    def _shares_leave_someone_to_learn_from(self) -> EmotionOptions:
+        if self.validation_share + self.test_share >= 1.0:
+            raise ValueError("validation_share and test_share together need to be below 1")
+        return self
+
+    @model_validator(mode="after")
+    def _only_a_resnet_is_pretrained(self) -> EmotionOptions:
+        if self.pretrained is not None and self.model not in RESNETS:
+            raise ValueError(f"pretrained weights fit {', '.join(RESNETS)}, not {self.model}")
+        return self
+
+    @model_validator(mode="after")
+    def _widths_are_positive(self) -> EmotionOptions:
+        if min((*self.channels, *self.filters, *self.dense)) < 1:
+            raise ValueError("channels, filters and dense need numbers of at least 1")
+        return self
+
+    @model_validator(mode="after")
+    def _a_batch_is_mixed_in_one_way(self) -> EmotionOptions:
+        if self.cutmix_probability + self.mixup_probability > 1.0:
+            raise ValueError("cutmix_probability and mixup_probability together are at most 1")
+        return self
 
     @model_validator(mode="after")
     def _sizes_begin_at_the_start(self) -> EmotionOptions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from kornia import augmentation as kornia
 from torch import Tensor, nn
@@ -106,4 +107,28 @@ def cut_mix(
     mixed[square] = faces[other][square]
     share = side**2 / size_px**2
     shares = functional.one_hot(targets, n_labels).float()
+    return mixed, (1.0 - share) * shares + share * shares[other]
+
+
+def mix_up(
+    faces: Tensor, targets: Tensor, n_labels: int, generator: torch.Generator, alpha: float
+) -> tuple[Tensor, Tensor]:
+    """Lay another face over each, faintly or strongly; the targets are shared alike.
+
+    Args:
+        faces: (n, 1, size, size).
+        targets: (n,) classes.
+        n_labels: number of classes.
+        generator: of every draw.
+        alpha: the share of the other face is drawn from Beta(alpha, alpha), once a batch.
+
+    Returns:
+        Faces, and (n, n_labels) shares. Source: Zhang et al. 2018, arXiv 1710.09412.
+    """
+    device = generator.device
+    seed = int(torch.randint(2**31, (), generator=generator, device=device))
+    share = float(np.random.default_rng(seed).beta(alpha, alpha))
+    other = torch.randperm(len(faces), generator=generator, device=device)
+    shares = functional.one_hot(targets, n_labels).float()
+    mixed = (1.0 - share) * faces + share * faces[other]
     return mixed, (1.0 - share) * shares + share * shares[other]

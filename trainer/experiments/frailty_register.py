@@ -141,9 +141,11 @@ class FrailtyRegisterExperiment(Experiment):
             name=f"{plural(len(people), 'person', 'people')} of {file.name}",
         )
 
-    def subsets(self, path: Path, split: Split) -> dict[str, npt.NDArray[np.bool_]]:
+    def subsets(
+        self, path: Path, split: Split, duplicates_of: Path | None = None
+    ) -> dict[str, npt.NDArray[np.bool_]]:
         """Return people by surface, device, place, residence, sex and age, as far as known."""
-        del split
+        del split, duplicates_of
         return confounders(self._table(path).people)
 
     def build_model(self) -> nn.Module:

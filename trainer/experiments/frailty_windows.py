@@ -125,8 +125,11 @@ class FrailtyWindowsExperiment(Experiment):
         rows = oversampled(learn.targets, len(LABELS))
         return Split((learn.inputs[0][rows],), learn.targets[rows], learn.groups[rows], learn.name)
 
-    def subsets(self, path: Path, split: Split) -> dict[str, npt.NDArray[np.bool_]]:
+    def subsets(
+        self, path: Path, split: Split, duplicates_of: Path | None = None
+    ) -> dict[str, npt.NDArray[np.bool_]]:
         """Return the windows of people who walked indoors: outdoors nobody was frail."""
+        del duplicates_of
         indoors = [person.person for person in self._people(path) if person.indoors]
         return {"indoors": np.isin(split.groups, indoors)}
 
