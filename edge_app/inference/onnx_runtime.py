@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU, one thread: the backend that every machine has."""
+"""ONNX Runtime on one CPU thread, the backend that every machine has; or on the GPU."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from edge_app.contracts import Array
 from edge_app.errors import InferenceError, ManifestError
 from edge_app.inference.manifest import GraphSpec, TensorSpec
 
+CPU, CUDA, TENSORRT = (f"{name}ExecutionProvider" for name in ("CPU", "CUDA", "Tensorrt"))
+_BACKENDS = {CPU: "onnxruntime-cpu", CUDA: "onnxruntime-cuda", TENSORRT: "onnxruntime-tensorrt"}
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(uint8)": "uint8",
@@ -47,29 +49,48 @@ def _check_tensors(
         )
 
 
+def _no_provider(provider: str, version: str) -> InferenceError:
+    return InferenceError(
+        f"ONNX Runtime {version} cannot use {provider} here",
+        source="onnxruntime",
+        next_step="Install a build of ONNX Runtime for this GPU; pip has none for a Jetson",
+    )
+
+
 class OnnxRuntimeRunner:
     """One graph in an ONNX Runtime session.
 
     Args:
         path: the ONNX file; its hash has been verified by the caller.
         spec: what the manifest says of it.
+        provider: of ONNX Runtime: ``CPU``, ``CUDA`` or ``TENSORRT``.
+        provider_options: as ONNX Runtime names them.
 
     Raises:
         ManifestError: the file does not load (damaged, or an opset this ONNX Runtime does not
             know), or its inputs and outputs are not those of the manifest.
+        InferenceError: this ONNX Runtime has not the provider, or cannot start it.
     """
 
-    backend = "onnxruntime-cpu"
     precision = "fp32"
 
-    def __init__(self, path: Path, spec: GraphSpec) -> None:
+    def __init__(
+        self,
+        path: Path,
+        spec: GraphSpec,
+        provider: str = CPU,
+        provider_options: Mapping[str, str] | None = None,
+    ) -> None:
         onnxruntime = load_onnxruntime()
+        self.backend = _BACKENDS[provider]
+        if provider not in onnxruntime.get_available_providers():
+            raise _no_provider(provider, onnxruntime.__version__)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(
-                path.read_bytes(), options, providers=["CPUExecutionProvider"]
+                path.read_bytes(), options, providers=[(provider, dict(provider_options or {}))]
             )
         except Exception as error:  # its exceptions share no public base class
             raise ManifestError(
@@ -77,6 +98,8 @@ class OnnxRuntimeRunner:
                 source=str(path),
                 next_step="Export the bundle again with `trainer export` (opset 17 or lower)",
             ) from error
+        if self._session.get_providers()[0] != provider:  # it steps down to the CPU by itself
+            raise _no_provider(provider, onnxruntime.__version__)
         _check_tensors(path, "inputs", spec.inputs, self._session.get_inputs())
         _check_tensors(path, "outputs", spec.outputs, self._session.get_outputs())
         self._name = path.name

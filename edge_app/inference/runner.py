@@ -17,7 +17,7 @@ class Runner(Protocol):
 
     @property
     def precision(self) -> str:
-        """``fp32`` or ``fp16``: which golden tolerance applies."""
+        """``fp32``, ``fp16`` or ``int8``: which golden tolerance applies."""
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run the graph once.
