@@ -1,4 +1,4 @@
-"""Check a device: configuration, bundles, golden parity, sources, sinks; and what to do."""
+"""Check a device: machine, configuration, bundles, golden parity, sources, sinks; what to do."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from edge_app.clock import MonotonicClock
 from edge_app.config import JsonlConfig, LslNetworkConfig, StreamConfig, load_config
 from edge_app.config_sources import LslConfig
 from edge_app.contracts import Chunk, StreamInfo
+from edge_app.doctor.diagnosis import Diagnosis
+from edge_app.doctor.examine import examine
 from edge_app.errors import EdgeAppError, SourceError, SourceLostError
 from edge_app.face_detector_file import choose_detector
-from edge_app.inference.bundle import Bundle, load_bundle, replay_golden
+from edge_app.inference.backends import load_on_best_backend
+from edge_app.inference.bundle import Bundle, replay_golden
 from edge_app.signal_check import report_signal
 from edge_app.sinks.files import make_writable_dir
 from edge_app.sources.liblsl import liblsl_facts
@@ -58,7 +61,7 @@ def _failure(subject: str, error: EdgeAppError) -> Finding:
 def _load(path: Path) -> tuple[Bundle | None, Finding]:
     subject = f"bundle {path.name}"
     try:
-        bundle = load_bundle(path)
+        bundle = load_on_best_backend(path)
     except EdgeAppError as error:
         return None, _failure(subject, error)
     return bundle, Finding(subject, True, f"{bundle.model_id}, all hashes right")
@@ -227,6 +230,29 @@ def _check_results(directory: Path) -> Finding:
     except EdgeAppError as error:
         return _failure("results", error)
     return Finding("results", True, f"{directory} can be written to")
+
+
+def check_all(
+    path: Path | None,
+) -> tuple[Iterator[Diagnosis] | None, Iterator[Finding] | None]:
+    """Return what there is to check, nothing of it looked at yet.
+
+    Args:
+        path: a device YAML, a bundle's folder, or None.
+
+    Returns:
+        Of the machine, None for a bundle; of the configuration or bundle, None without one.
+
+    Raises:
+        ConfigError: the configuration does not load.
+    """
+    if path is None:
+        return examine(), None
+    if (path / "manifest.json").is_file():
+        return None, check_bundle(path)
+    sinks = load_config(path).sinks
+    folders = [sink.directory for sink in sinks if isinstance(sink, JsonlConfig)]
+    return examine(results=folders[0] if folders else Path()), check_device(path)
 
 
 def check_device(path: Path) -> Iterator[Finding]:
