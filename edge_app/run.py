@@ -30,6 +30,7 @@ from edge_app.sinks.wall_time import WallTime
 from edge_app.sources.protocol import Source
 from edge_app.supervisor import Supervisor
 from edge_app.tasks.registry import KIND_OF_TASK
+from edge_app.watchdog import STALLED_AFTER_S, Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -193,14 +194,16 @@ def run_device(
     ]
     healths += [job.health for job in jobs]
     supervisor = Supervisor(jobs)
-    stop = threading.Event()
+    stop, watchdog = threading.Event(), Watchdog()
     with _stop_on_signal(stop):
         if outputs.console is not None:
             outputs.console.start()
         supervisor.start()
+        watchdog.ready()
         try:
-            _wait(supervisor, stop, clock, duration_s, outputs)
+            _wait(supervisor, stop, clock, duration_s, outputs, watchdog)
         finally:
+            watchdog.stopping()
             stuck = supervisor.stop()
             for health in healths:
                 if health.nothing_came:
@@ -223,6 +226,7 @@ def _wait(
     clock: MonotonicClock,
     duration_s: float | None,
     outputs: _Outputs,
+    watchdog: Watchdog,
 ) -> None:
     end_s = None if duration_s is None else clock.now_s() + duration_s
     next_health_s = time.monotonic() + HEALTH_EVERY_S
@@ -232,3 +236,4 @@ def _wait(
         health_due = time.monotonic() >= next_health_s
         next_health_s += HEALTH_EVERY_S * health_due
         outputs.refresh(health_due=health_due)
+        watchdog.beat(supervisor.stalled(STALLED_AFTER_S), supervisor.status)

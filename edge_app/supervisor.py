@@ -46,6 +46,8 @@ STOP_WITHIN_S = 0.8
 """Time given to all streams together to close when asked to stop; then they are left behind."""
 PERMANENT = (ConfigError, ManifestError, ContractError, SinkError)
 """Trying again cannot mend these, when a stream has never run: a device that ran may come back."""
+BEAT_EVERY_S = 0.5
+"""How often each event loop shows that it turns."""
 GIVE_BACK_EVERY_S = 60.0
 """Failed attempts leave memory in pieces."""
 AWAY = (SourceLostError, SourceNotFoundError)
@@ -90,6 +92,19 @@ class Supervisor:
         """Whether any stream still runs or waits to be restarted."""
         return any(worker.thread.is_alive() for worker in self._workers)
 
+    def stalled(self, after_s: float) -> list[str]:
+        """Return the names of the streams whose thread lives and whose event loop does not turn.
+
+        Args:
+            after_s: silence that counts as hanging.
+        """
+        return [worker.thread.name for worker in self._workers if worker.silent_s > after_s]
+
+    @property
+    def status(self) -> str:
+        """Every stream and its state, in one line."""
+        return ", ".join(f"{worker.thread.name} {worker.state}" for worker in self._workers)
+
     def join(self, timeout_s: float) -> None:
         """Wait until all streams have ended, at most ``timeout_s``."""
         deadline_s = time.monotonic() + timeout_s
@@ -124,7 +139,18 @@ class _Worker:
         self._lock = threading.Lock()
         self._said: tuple[str, float] | None = None  # the failure logged last, and when
         self._trimmed_s = time.monotonic()
+        self._beat_s = time.monotonic()  # in the future while it waits for its next attempt
         self.thread = threading.Thread(target=self._run, name=job.health.stream, daemon=True)
+
+    @property
+    def state(self) -> str:
+        """State of its stream."""
+        return self._job.health.state
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since its loop last turned; 0 or less when it has ended or waits."""
+        return time.monotonic() - self._beat_s if self.thread.is_alive() else 0.0
 
     def cancel(self) -> None:
         """Cancel the running attempt, from any thread."""
@@ -161,6 +187,7 @@ class _Worker:
                 self._trimmed_s = time.monotonic()
                 give_back_memory()
             backoff_s = min(backoff_s, _longest_backoff_s(met))
+            self._beat_s = time.monotonic() + backoff_s
             if self._stopping.wait(backoff_s):
                 break
             backoff_s *= 2.0
@@ -169,12 +196,19 @@ class _Worker:
     async def _attempt(self) -> None:
         with self._lock:
             self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        beating = asyncio.create_task(self._beat())
         try:
             if not self._stopping.is_set():
                 await self._job.build().run()
         finally:
+            beating.cancel()
             with self._lock:
                 self._loop = self._task = None
+
+    async def _beat(self) -> None:
+        while True:
+            self._beat_s = time.monotonic()
+            await asyncio.sleep(BEAT_EVERY_S)
 
     def _is_permanent(self, error: EdgeAppError) -> bool:
         live = self._job.retry_source_errors
