@@ -16,6 +16,7 @@ import json
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -27,6 +28,7 @@ from trainer.evaluate import bundle_recipe, shipped_figures
 from trainer.experiment import Graph
 from trainer.experiments.emotion_models import build_face_model, pretrained_weights
 from trainer.experiments.emotion_options import RESNETS, EmotionOptions
+from trainer.learning_curve import Row, ended
 from trainer.onnx_graph import export_graph
 from trainer.recipe import RECIPES_DIR, load_recipe
 
@@ -69,6 +71,17 @@ def model_name(options: EmotionOptions) -> str:
     return options.model if needs else f"{options.model}, from scratch"
 
 
+def from_csv(text: str) -> list[Row]:
+    """Return the rows of a run's log.csv."""
+    rows = []
+    for line in csv.DictReader(text.splitlines()):
+        figures: dict[str, Any] = {
+            name: float(said) if said else None for name, said in line.items()
+        }
+        rows.append(Row(**figures | {"index": int(line["index"])}))
+    return rows
+
+
 def run_of(bundle: Bundle, runs: Path | None) -> tuple[str, str]:
     """Return passes done and hardware of the run that a bundle was made of.
 
@@ -77,7 +90,7 @@ def run_of(bundle: Bundle, runs: Path | None) -> tuple[str, str]:
         runs: folder that holds run folders; None: nothing is looked for.
 
     Returns:
-        As ``12 of 30``, and the machine.
+        As ``12 of 30`` with why it ended there, and the machine.
     """
     training = bundle.manifest.training
     wanted = {name: getattr(training, name) for name in ("commit", "command", "date", "recipe")}
@@ -85,9 +98,12 @@ def run_of(bundle: Bundle, runs: Path | None) -> tuple[str, str]:
         stored = json.loads(file.read_bytes())
         log = file.with_name("log.csv")
         if {name: stored.get(name) for name in wanted} == wanted and log.is_file():
-            passes = sum(1 for _ in csv.DictReader(log.read_text().splitlines()))
-            planned = load_recipe(file.with_name("recipe.yaml")).fit.passes
-            return f"{passes} of {planned}", stored["hardware"]
+            fit = load_recipe(file.with_name("recipe.yaml")).fit
+            rows = from_csv(log.read_text(encoding="utf-8"))
+            over = ended(rows, fit.passes, fit.patience, fit.select_by)
+            early = "" if len(rows) >= fit.passes else ", no gain: stopped early"
+            why = early if over else f", cut: `{stored['command']} --resume` goes on"
+            return f"{len(rows)} of {fit.passes}{why}", stored["hardware"]
     return "run not found", "run not found"
 
 

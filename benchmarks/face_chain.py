@@ -84,7 +84,7 @@ def tell_clips(name: str, detector: FaceDetector, limits: FaceConditioning, face
     finder = FaceFinder(detector, limits, FaceSettings(stills=True))
     reading = finder.update(0.0, group)
     picked = "one picked" if reading.crop is not None else "none picked"
-    print(f"{name}: multi_face.jpg: {picked}, {reading.faces - 1} others counted, of 4")
+    print(f"{name}: multi_face.jpg: {picked}, {reading.faces - 1} of 4 others counted")
 
 
 def tell_speed(name: str, detector: FaceDetector, bundle: Bundle, faces: Path) -> None:

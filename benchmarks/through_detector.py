@@ -45,6 +45,8 @@ def show(figures: dict[str, Any]) -> None:
     print("  " + ", ".join(f"{name} {n}" for name, n in figures["reasons"].items()))
     print("  accuracy: " + ", ".join(f"{name} {share:.4f}" for name, share in accuracy.items()))
     print("  lost, points: " + ", ".join(f"{name} {100 * p:+.2f}" for name, p in loss.items()))
+    if not geometry:
+        return
     for name in ("side", "right", "down"):
         found = geometry[name]
         print(f"  box, {name}: {found['mean']:+.3f} of the true side, sd {found['sd']:.3f}")

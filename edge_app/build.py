@@ -17,7 +17,8 @@ from edge_app.errors import ConfigError, ManifestError
 from edge_app.expression_baseline import RestingBaseline
 from edge_app.face_detector_file import choose_detector
 from edge_app.health import StreamHealth
-from edge_app.inference.bundle import Bundle, load_bundle, require_golden
+from edge_app.inference.backends import load_on_best_backend
+from edge_app.inference.bundle import Bundle, require_golden
 from edge_app.inference.manifest import FaceConditioning, StrideConditioning, read_manifest
 from edge_app.person_file import PersonFile
 from edge_app.pipeline import Emit, Pipeline
@@ -64,7 +65,7 @@ def find_bundle(task: str) -> Path:
 
 
 def open_bundle(path: Path) -> Bundle:
-    """Load a bundle, every hash verified, and hold it against its golden outputs.
+    """Load a bundle on the best backend, every hash verified, and hold it against golden outputs.
 
     Args:
         path: the bundle's folder.
@@ -73,7 +74,7 @@ def open_bundle(path: Path) -> Bundle:
         ManifestError: a missing, altered or wrong file.
         InferenceError: this machine's backend does not give the golden outputs.
     """
-    bundle = load_bundle(path)
+    bundle = load_on_best_backend(path)
     require_golden(bundle)
     return bundle
 

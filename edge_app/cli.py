@@ -1,4 +1,4 @@
-"""``edge-app``: run, record, demo, replay, report, check, install-detector, devices.
+"""``edge-app``: run, record, demo, replay, report, check, build-engines, install-detector, devices.
 
 It parses and shows only.
 """
@@ -93,18 +93,26 @@ def run(
         float | None, typer.Option(min=0.1, help="Seconds to run; without it until Ctrl-C.")
     ] = None,
     baseline: Annotated[float | None, typer.Option(min=1.0, help=BASELINE_HELP)] = None,
+    check_only: Annotated[
+        bool, typer.Option("--check-only", help="Start nothing; say what CONFIG lacks here.")
+    ] = False,
 ) -> None:
     """Run a device live: every sensor of CONFIG at once.
 
     A sensor that fails is reported and tried again; the others go on. Ctrl-C or SIGTERM ends it
-    within a second with all results written.
+    within a second with all results written. Under systemd (Type=notify) it answers the watchdog.
 
     Example: edge-app run device_configs/demo.yaml
     """
     from edge_app.build import with_baseline
+    from edge_app.check import check_device
     from edge_app.config import load_config
     from edge_app.run import run_device
 
+    if check_only:
+        with ERR.status("checking, some seconds a sensor ..."):
+            passed = show_findings(check_device(config))
+        raise typer.Exit(0 if passed else 1)
     device = load_config(config)
     if baseline is not None:
         device = with_baseline(device, baseline)
@@ -301,7 +309,9 @@ def segment(
     ] = None,
     window: Annotated[int, typer.Option(min=2, help="adaptive: side of its window, px.")] = 16,
     clusters: Annotated[int, typer.Option(min=1, max=16, help="kmeans-*: how many.")] = 3,
-    seed: Annotated[int, typer.Option(min=0, help="kmeans-*: another seed, another start.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="kmeans-*: another seed, another start.")
+    ] = 0,
 ) -> None:
     """Show what classical segmentation makes of a picture: one method, or all side by side.
 
@@ -327,22 +337,58 @@ def segment(
 
 @app.command()
 def check(
-    config: Annotated[Path, typer.Argument(help="Device YAML, or a bundle folder.")],
+    config: Annotated[
+        Path | None,
+        typer.Argument(help="Device YAML, or a bundle folder; without it the machine alone."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All of it as one JSON object.")] = False,
 ) -> None:
     """Say what of a device works, what does not, and what to do.
 
-    Loads the configuration, verifies every bundle's hashes and golden outputs on this machine,
+    The machine first: JetPack, GPU, TensorRT, ONNX Runtime, OpenCV, liblsl, Bluetooth, cameras,
+    groups, clock, power, heat, disk; each ok, degraded or missing, with the command that mends it.
+    Then loads the configuration, verifies every bundle's hashes and golden outputs on this machine,
     opens every sensor for a moment, and tries the output directory. Exit code 1 when anything
-    fails, 2 when the configuration does not load.
+    fails, 2 when the configuration does not load; what only some devices need does not fail.
 
     Example: edge-app check device_configs/demo.yaml
     """
-    from edge_app.check import check_bundle, check_device
+    from edge_app.check import check_all
+    from edge_app.cli_doctor import show_json, show_machine
 
-    is_bundle = (config / "manifest.json").is_file()
+    machine, findings = check_all(config)
     with ERR.status("checking, some seconds a sensor ..."):
-        passed = show_findings(check_bundle(config) if is_bundle else check_device(config))
+        if as_json:
+            passed = show_json(machine or (), findings or ())
+        else:
+            passed = machine is None or show_machine(machine)
+            passed = (findings is None or show_findings(findings)) and passed
     if not passed:
+        raise typer.Exit(1)
+
+
+@app.command("build-engines")
+def build_engines(
+    config: Annotated[Path, typer.Argument(help="Device YAML, or a bundle folder.")],
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Build also what is there already.")
+    ] = False,
+) -> None:
+    """Build TensorRT engines for CONFIG's bundles on this very device, verify and time them.
+
+    An engine fits one GPU, TensorRT and JetPack, so none is shipped. Once built, `run`, `replay`
+    and `check` use them, and build anew what is damaged or of another system. An engine that
+    misses its golden outputs is never used. Kept in BEDSIDE_ENGINES or ~/.cache/bedside/engines.
+    Exit code 1 when a bundle is left without an engine: the CPU runs it.
+
+    Example: edge-app build-engines device_configs/demo.yaml
+    """
+    from edge_app.build_engines import build_engines as build
+    from edge_app.cli_engines import show_engines
+
+    with ERR.status("asking TensorRT ...") as status:
+        results = list(build(config, status.update, rebuild=rebuild))
+    if not show_engines(results):
         raise typer.Exit(1)
 
 

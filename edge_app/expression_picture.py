@@ -13,7 +13,7 @@ from edge_app.errors import ConfigError
 from edge_app.expression_record import PICTURE_FILE, WINDOW_S, ExpressionRecord
 from edge_app.expression_report import UNSURE
 from edge_app.expression_timeline import Point
-from edge_app.sinks.files import writing_to
+from edge_app.sinks.files import make_private, writing_to
 
 _COLOURS = ("#c0392b", "#7f8c3a", "#7d3c98", "#f2b134", "#2e6da4", "#e67e22", "#bfc9ca", "#17a589")
 _UNSURE_COLOUR = "#f0f0f0"
@@ -63,6 +63,7 @@ def draw_expressions(record: ExpressionRecord, folder: Path, name: str = PICTURE
     )
     path = folder / name
     with writing_to(path):
+        make_private(path)
         figure.savefig(path, dpi=110)
     return path
 

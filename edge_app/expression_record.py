@@ -64,6 +64,7 @@ class ExpressionRecord:
         unusable_s: time without a usable face by reason.
         unusable_times: how many stretches of it, by reason.
         others_s: time in which more than one face was seen.
+        handovers: how often the face followed may have become another person's.
         changes: from one expression to another while the face stayed usable.
         baseline_s: seconds collected for the resting baseline, None: none was wanted.
         change_sum: by expression, change from rest times seconds.
@@ -83,6 +84,7 @@ class ExpressionRecord:
     unusable_s: defaultdict[str, float] = field(default_factory=_sums)
     unusable_times: Counter[str] = field(default_factory=Counter)
     others_s: float = 0.0
+    handovers: int = 0
     changes: int = 0
     baseline_s: float | None = None
     change_sum: defaultdict[str, float] = field(default_factory=_sums)
@@ -92,6 +94,7 @@ class ExpressionRecord:
     earlier: int = 0
     damaged: int = 0
     _answered: AnsweredTime | None = None
+    _person: float | None = None
     _shown: str | None = None
     _reason: str | None = None
 
@@ -170,6 +173,9 @@ class ExpressionRecord:
 
     def _count_evidence(self, evidence: dict[str, float], stood_s: float) -> None:
         self.others_s += stood_s if evidence.get("faces", 0.0) > 1.0 else 0.0
+        person = evidence.get("person", self._person)
+        self.handovers += self._person not in (None, person)
+        self._person = person
         self.baseline_s = evidence.get("baseline_s", self.baseline_s)
         changes = _by_label(evidence, self.labels, "change_{}")
         if changes:

@@ -79,6 +79,10 @@ def lines(record: ExpressionRecord) -> list[str]:
         )
     if record.others_s > 0.0:
         told.append(f"more than one face in view for {clock(record.others_s)}; one is followed")
+    if record.handovers:
+        told.append(
+            f"{record.handovers} time(s) the face followed may have become another person's"
+        )
     if record.change_s > 0.0:
         told.append(
             "from rest: log-odds of the expression less those of the person's own resting face,"
@@ -157,6 +161,7 @@ def to_document(record: ExpressionRecord) -> dict[str, Any]:
         "unusable_times": dict(record.unusable_times),
         "silent_s": round(record.silent_s, 3),
         "more_than_one_face_s": round(record.others_s, 3),
+        "handovers": record.handovers,
         "baseline_s": record.baseline_s,
         "mean_change_from_rest": {
             label: round(change, 4)

@@ -14,6 +14,8 @@ from collections.abc import Iterable
 LONGEST_STEP_S = 1.0
 """No longer time is answered for by one frame."""
 SHARE_WINDOWS_S = (30.0, 60.0)
+_DECIMALS = 4
+"""Of shares as they are told: of a minute, 6 ms."""
 
 
 def longest_step_s(rate_hz: float) -> float:
@@ -125,14 +127,17 @@ class RollingShares:
             window_s: at most the longest of the windows.
 
         Returns:
-            ``coverage_30_s`` and ``share_<label>_30_s``, 0 to 1.
+            ``coverage_30_s`` and ``share_<label>_30_s``, 0 to 1, rounded to four decimals.
         """
         seconds = self.seconds(window_s)
         covered_s = sum(seconds.values())
-        told = [(f"coverage_{window_s:g}_s", min(1.0, covered_s / window_s))]
+        told = [(f"coverage_{window_s:g}_s", round(min(1.0, covered_s / window_s), _DECIMALS))]
         if covered_s > 0.0:
             told += [
-                (f"share_{label}_{window_s:g}_s", seconds.get(label, 0.0) / covered_s)
+                (
+                    f"share_{label}_{window_s:g}_s",
+                    round(seconds.get(label, 0.0) / covered_s, _DECIMALS),
+                )
                 for label in labels
             ]
         return told

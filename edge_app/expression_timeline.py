@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 MAX_HOLE_S = 3 * 3600.0
@@ -50,14 +51,20 @@ class _Stretch:
     Attributes:
         first_s: stream time of its first answer.
         last_s: of its last one so far.
-        origin_unix_s: Unix time of the stream clock's 0.
+        origins_unix_s: least and greatest Unix time of the stream clock's 0 so far; they differ
+            where the wall clock was set.
         shift_s: from the stream clock to seconds since the start.
     """
 
     first_s: float
     last_s: float
-    origin_unix_s: float
+    origins_unix_s: tuple[float, float]
     shift_s: float
+
+    def away_s(self, origin_unix_s: float) -> float:
+        """Return how far a stream clock's 0 lies from those of this part."""
+        earliest_s, latest_s = self.origins_unix_s
+        return max(earliest_s - origin_unix_s, origin_unix_s - latest_s, 0.0)
 
 
 class RecordedTime:
@@ -96,7 +103,7 @@ class RecordedTime:
             False when it comes so late that it belongs to another recording.
         """
         if not self._stretches:
-            self._stretches.append(_Stretch(time_s, time_s, unix_s - time_s, -time_s))
+            self._stretches.append(_Stretch(time_s, time_s, (unix_s - time_s,) * 2, -time_s))
             self._newest_unix_s = unix_s
         last = self._stretches[-1]
         restarted = time_s < last.last_s
@@ -106,8 +113,11 @@ class RecordedTime:
         self.length_s += since_s
         if restarted:
             shift_s = self.length_s - time_s
-            self._stretches.append(_Stretch(time_s, time_s, unix_s - time_s, shift_s))
-        self._stretches[-1].last_s, self._newest_unix_s = time_s, unix_s
+            self._stretches.append(_Stretch(time_s, time_s, (unix_s - time_s,) * 2, shift_s))
+        last = self._stretches[-1]
+        last.last_s, self._newest_unix_s = time_s, unix_s
+        earliest_s, latest_s = last.origins_unix_s
+        last.origins_unix_s = min(earliest_s, unix_s - time_s), max(latest_s, unix_s - time_s)
         return True
 
     def shift_s(self, time_s: float, unix_s: float) -> float | None:
@@ -115,11 +125,11 @@ class RecordedTime:
 
         Args:
             time_s: on the stream clock.
-            unix_s: on the wall clock, to tell one run of the stream clock from another.
+            unix_s: on the wall clock, to tell one run of the stream clock from another: where two
+                recordings share a stream time, their clocks' zeros lie ``MAX_HOLE_S`` apart.
         """
         holding = [s for s in self._stretches if s.first_s <= time_s <= s.last_s]
-        origin_unix_s = unix_s - time_s
-        return min(
-            ((abs(s.origin_unix_s - origin_unix_s), s.shift_s) for s in holding),
-            default=(0.0, None),
-        )[1]
+        away_s, shift_s = min(
+            ((s.away_s(unix_s - time_s), s.shift_s) for s in holding), default=(math.inf, 0.0)
+        )
+        return shift_s if away_s < MAX_HOLE_S else None

@@ -168,7 +168,7 @@ def _fetched(address: str) -> Iterator[tuple[bytes, int | None]]:
     try:
         with closing(opener.open(address, timeout=TIMEOUT_S)) as answer:
             length = answer.headers.get("Content-Length", "")
-            total = int(length) if length.isdecimal() else None
+            total = int(length[:18]) if length.isdecimal() else None
             while block := answer.read(_BLOCK_BYTES):
                 yield block, total
     except (OSError, http.client.HTTPException) as error:  # URLError and time-outs are OSErrors

@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_app.errors import ConfigError
 from edge_app.gait_report import PHASES, GaitReport, lacking, mean_of, plain_name, towards
-from edge_app.sinks.files import writing_to
+from edge_app.sinks.files import make_private, writing_to
 
 PICTURE_FILE = "gait.png"
 
@@ -50,6 +50,7 @@ def draw(report: GaitReport, folder: Path) -> Path:
         fontsize="medium",
     )
     path = folder / PICTURE_FILE
+    make_private(path)
     with writing_to(path):
         figure.savefig(path, dpi=110)
     return path

@@ -13,12 +13,11 @@ from edge_app.errors import ConfigError, PreprocessError, SourceError, SourceNot
 from edge_app.preprocess.face import Picture, as_rgb, to_grey
 from edge_app.preprocess.segmentation import clusters, histogram, morphology, thresholds
 from edge_app.preprocess.segmentation.pictures import Mask, to_eight_bits
-from edge_app.sinks.files import writing_to
+from edge_app.sinks.files import make_private, writing_to
 
 MAX_SIDE_PX = 1024
 """Pictures with a longer side are made smaller first: clustering takes too long on them."""
 THICKEN_PASSES = 2
-_OWNER_ONLY = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,16 +203,6 @@ def write_png(path: Path, picture: Picture) -> None:
     with writing_to(path):
         make_private(path)
         path.write_bytes(png.tobytes())
-
-
-def make_private(path: Path) -> None:
-    """Make a file that only its owner reads, where there is none.
-
-    Args:
-        path: of a file about to be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=_OWNER_ONLY)
 
 
 def _no_picture(path: Path, problem: str) -> SourceError:

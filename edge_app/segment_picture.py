@@ -12,8 +12,8 @@ from edge_app.errors import ConfigError, PreprocessError
 from edge_app.preprocess.face import Picture, to_grey
 from edge_app.preprocess.segmentation.histogram import entropy_bits, normalised_histogram
 from edge_app.preprocess.segmentation.thresholds import basic_global_threshold, otsu_threshold
-from edge_app.segment import METHODS, SegmentOptions, make_private, segment
-from edge_app.sinks.files import writing_to
+from edge_app.segment import METHODS, SegmentOptions, segment
+from edge_app.sinks.files import make_private, writing_to
 
 _COLUMNS = 4
 _MASKS = frozenset(METHODS) - {"kmeans-colour", "kmeans-colour-place", "equalised", "clahe"}

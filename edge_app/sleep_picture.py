@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edge_app.errors import ConfigError
-from edge_app.sinks.files import writing_to
+from edge_app.sinks.files import make_private, writing_to
 from edge_app.sleep_lights import clock_time
 from edge_app.sleep_record import Night
 from edge_app.sleep_report import NOTE, SleepReport, unknown_stretches, warm_up_stretches
@@ -67,6 +67,7 @@ def draw_night(report: SleepReport, folder: Path, name: str = PICTURE_FILE) -> P
     simulated = "SIMULATED, " if night.simulated else ""
     figure.suptitle(f"{simulated}{night.stream}: estimated sleep stages. {NOTE}", fontsize="medium")
     path = folder / name
+    make_private(path)
     with writing_to(path):
         figure.savefig(path, dpi=110)
     return path

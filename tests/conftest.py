@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# A busy machine is no fault of an example.
+settings.register_profile("bedside", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("bedside")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -34,12 +34,12 @@ class ScoredFaces:
 
 
 def grey_faces(n: int = N, seed: int = 0) -> Split:
-    """Simulated: flat grey squares with some grain, brighter for later classes; 30 people."""
+    """Simulated: flat grey squares with some grain, brighter for later classes; 60 people."""
     generator = np.random.default_rng(seed)
     targets = np.arange(n) % len(LABELS)
     levels = 16 + 32 * targets + generator.normal(0, 14, n)
     pixels = levels[:, None, None] + generator.normal(0, 4, (n, 48, 48))
-    people = np.array([f"person {i % 30}" for i in range(n)])
+    people = np.array([f"person {i % 60}" for i in range(n)])
     gender = np.where(np.arange(n) % 30 < 27, "female", "male")
     gender[np.arange(n) % 30 < 14] = "other"
     return Split(

@@ -23,6 +23,8 @@ from trainer.emotion_evaluation import into_card  # noqa: E402
 from trainer.emotion_evaluation.card import measured  # noqa: E402
 from trainer.emotion_evaluation.episode_thresholds import choose_episodes  # noqa: E402
 from trainer.emotion_evaluation.mi_claim import NOT_DONE, mi_claim  # noqa: E402
+from trainer.experiments.emotion_bundle import parts  # noqa: E402
+from trainer.experiments.emotion_options import EmotionOptions  # noqa: E402
 from trainer.model_card import MEASURED, model_card  # noqa: E402
 from trainer.provenance import Provenance  # noqa: E402
 from trainer.scores_table import scores_table  # noqa: E402
@@ -148,6 +150,24 @@ def test_the_measured_section_has_the_figures() -> None:
     assert measured({"accuracy": 1.0}) is None
 
 
+def test_intervals_that_overlook_people_say_so() -> None:
+    known, unknown = measured(figures_of()), measured(scored_faces(people_known=False).figures)
+    assert known is not None
+    assert unknown is not None
+    assert "over persons; those called Wilson take every picture for itself" in known
+    assert "over pictures: who is shown is not known" in unknown
+
+
+def test_limits_are_those_of_the_pictures_learnt_from() -> None:
+    own = parts(EmotionOptions(), replace(scored_faces().split, name="clinical faces"))
+    shipped = parts(EmotionOptions())
+    assert "web pictures" in shipped.limits
+    assert "65 times in 100" in shipped.limits
+    assert "web" not in own.limits
+    assert "65 times" not in own.limits
+    assert "the trainer's own pictures" in own.limits
+
+
 def test_a_leak_is_stamped_on_the_card(tmp_path: Path) -> None:
     manifest = bundle_at(tmp_path).manifest
     told = "3 group(s) stand in both Training and PublicTest"
@@ -158,6 +178,7 @@ def test_a_leak_is_stamped_on_the_card(tmp_path: Path) -> None:
     assert leaky.index("LEAK: these figures flatter") < leaky.index("| examples |")
     assert told in leaky
     assert items(leaky)[ITEMS[7]].startswith("**Not independent**")
+    assert "nothing was learnt from it" not in leaky
     for text in (honest, leaky):
         assert "**Not a medical device.**" in text
         assert "facial expression, not felt emotion" in text

@@ -146,6 +146,24 @@ def test_intervals_are_wider_over_people_who_are_all_right_or_all_wrong() -> Non
     assert by_person["per_class"]["b"]["intervals"]["recall"] is None
 
 
+def test_the_calibration_error_has_no_interval_that_leaves_it_out() -> None:
+    """Simulated: answers that are calibrated. Doubled pictures alone make the ECE of a draw larger,
+    so that a percentile interval would lie above the very figure that it belongs to."""
+    generator = np.random.default_rng(4)
+    odds = np.exp(2.0 * generator.normal(size=(1000, 3)))
+    said = odds / odds.sum(axis=1, keepdims=True)
+    targets = np.array([generator.choice(3, p=row) for row in said])
+    groups = np.array([f"{i:032x}" for i in range(1000)])
+    found = add_intervals(face_figures(targets, said, LABELS), targets, said, groups, resamples=50)
+    drawn = [
+        Counted(targets, said).overall(generator.integers(0, 1000, 1000))["ece"] for _ in range(50)
+    ]
+    assert np.mean(drawn) > found["ece"]
+    assert set(found["intervals"]) == {"accuracy", "macro_f1", "brier"}
+    for name, (low, high) in found["intervals"].items():
+        assert low < found[name] < high
+
+
 def test_a_group_is_a_picture_only_where_all_are_hashes() -> None:
     assert unit_of(np.array(["0" * 32, "a1" * 16])) == "picture"
     assert unit_of(np.array(["0" * 32, "person 7"])) == "person"
@@ -245,7 +263,10 @@ def test_a_comparison_says_who_is_better_and_how_surely() -> None:
     assert found["p"] < 0.001
     assert found["gain"]["brier"]["value"] < 0
     same = compare(targets, said, said, groups, resamples=20)
-    assert [same["gain"][name]["high"] for name in same["gain"]] == [0.0] * 4
+    assert {name: row["high"] for name, row in same["gain"].items()} == dict.fromkeys(
+        ("accuracy", "macro_f1", "brier"), 0.0
+    )
+    assert "ece" in same["model"]
 
 
 def test_confusions_are_named_the_most_frequent_first() -> None:

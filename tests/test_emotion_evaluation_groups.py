@@ -51,11 +51,11 @@ def test_subgroups_by_hand() -> None:
     answers = targets.copy()
     answers[[0, 1, 2]] = 1  # three angry women are called afraid
     answers[[30, 31, 32, 35]] = 1 - answers[[30, 31, 32, 35]]  # 3 of 5 and 1 of 5 men are wrong
-    people = np.array([f"person {i // 2}" for i in range(42)])
+    people = np.array([f"person {i}" for i in range(42)])
     found = subgroups(targets, said_of(answers), attribute, people, LABELS, permutations=50)
     women, men = found["groups"]["female"], found["groups"]["male"]
-    assert (women["n"], women["units"], women["few"]) == (30, 15, False)
-    assert (men["n"], men["units"], men["few"]) == (10, 5, True)
+    assert (women["n"], women["units"], women["few"]) == (30, 30, False)
+    assert (men["n"], men["units"], men["few"]) == (10, 10, True)
     assert women["accuracy"] == pytest.approx(27 / 30)
     assert women["accuracy_wilson"] == list(wilson(27, 30))
     assert women["recall"] == pytest.approx({"angry": 12 / 15, "fear": 1.0})
@@ -69,6 +69,15 @@ def test_subgroups_by_hand() -> None:
     assert found["worst"] == "female"  # men are too few to be called the worst
     assert found["unknown"] == 2
     assert found["shuffled"] == "person"
+
+
+def test_many_pictures_of_few_people_are_few() -> None:
+    targets = np.zeros(200, dtype=np.int64)
+    attribute = np.array(["old", "young"])[np.arange(200) % 2]
+    people = np.array([f"person {i % 8}" for i in range(200)])
+    found = subgroups(targets, said_of(targets), attribute, people, LABELS, permutations=9)
+    old = found["groups"]["old"]
+    assert (old["n"], old["units"], old["few"]) == (100, 4, True)
 
 
 def test_the_permutation_test_is_the_count_of_all_permutations() -> None:

@@ -75,7 +75,7 @@ def test_every_group_has_its_line_and_few_are_marked() -> None:
     rows = figures["by"]["gender"]["groups"]
     names = [t.get_text() for t in axes.get_yticklabels()]
     assert names == [
-        f"gender: {value} (n {row['n']:,}{'!' if row['n'] < 20 else ''})"
+        f"gender: {value} (n {row['n']:,}{'!' if row['units'] < 20 else ''})"
         for value, row in rows.items()
     ]
     assert sum("!" in name for name in names) == 1

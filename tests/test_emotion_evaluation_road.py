@@ -15,13 +15,15 @@ pytestmark = pytest.mark.torch
 import torch  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
-from edge_app.errors import ConfigError, DatasetError, EdgeAppError  # noqa: E402
+from edge_app.errors import ConfigError, ContractError, DatasetError, EdgeAppError  # noqa: E402
 from edge_app.inference.bundle import load_bundle  # noqa: E402
 from tests.scored_faces import LABELS, bundle_at  # noqa: E402
 from tests.toy_experiment import ToyExperiment, ToyOptions  # noqa: E402
 from trainer.baseline import in_order, refuse_other_pictures  # noqa: E402
 from trainer.cli import app  # noqa: E402
+from trainer.emotion_evaluation.card import measured  # noqa: E402
 from trainer.emotion_evaluation.corruptions import CORRUPTIONS  # noqa: E402
+from trainer.evaluate import evaluate_data  # noqa: E402
 from trainer.examination import NO_WISHES, Wishes, refuse_what_cannot_be  # noqa: E402
 from trainer.experiment import Split  # noqa: E402
 
@@ -91,6 +93,65 @@ def test_the_stable_call_and_what_it_adds(pictures: Path, tmp_path: Path) -> Non
     assert "mcnemar" not in found
     assert "robustness, not fairness" in found["_said"]
     assert any("who is shown" in note.lower() for note in found["notes"])
+
+
+@pytest.mark.parametrize(("place", "n"), [("other", 21), ("half", 12), ("all", 0), ("faces", 0)])
+def test_duplicate_free_is_there_whatever_the_other_folder_holds(
+    place: str, n: int, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.emotion_evaluation.pictures.DPI", 20)
+    bundle = bundle_at(tmp_path, recipe=RECIPE).path
+    write_face(tmp_path / "other" / "me.png", 999)
+    for index, label in enumerate(LABELS):
+        for k in range(3):
+            write_face(tmp_path / "all" / label / f"{k}.png", 10 * index + k)
+            if index < 3:
+                write_face(tmp_path / "half" / label / f"{k}.png", 10 * index + k)
+    words = ("--duplicates-of", tmp_path / place, "--pictures", tmp_path / "png")
+    found = evaluated(bundle, pictures, tmp_path / "out.json", *words, "--baseline", bundle)
+    free = found["subsets"]["duplicate_free"]
+    stable = {"accuracy", "macro_f1", "ece", "per_class", "n"}
+    assert stable <= set(free)
+    assert free["n"] == n
+    assert (free["accuracy"] is None) == (n == 0)
+    assert any("no duplicate_free picture" in note for note in found["notes"]) == (n == 0)
+    assert ("confusion_duplicate_free.png" in found["pictures"]) == (n > 0)
+    if n:
+        measured = {"calibration_before", "calibration_after", "risk_coverage", "mcnemar"}
+        assert measured <= set(free)
+        assert free["mcnemar"]["both_right"] + free["mcnemar"]["both_wrong"] == n
+
+
+@pytest.mark.parametrize("labels", [LABELS, ("happy",), ("angry", "neutral")])
+def test_one_picture_a_class_and_classes_without_any(
+    labels: tuple[str, ...], tmp_path: Path
+) -> None:
+    bundle = bundle_at(tmp_path, recipe=RECIPE).path
+    for index, label in enumerate(labels):
+        write_face(tmp_path / "few" / label / "one.png", index)
+    found = evaluated(bundle, tmp_path / "few", tmp_path / "out.json")
+    right = int("neutral" in labels)  # all are called neutral
+    assert (found["n"], found["accuracy"]) == (len(labels), right / len(labels))
+    for label, row in found["per_class"].items():
+        assert row["support"] == int(label in labels)
+        assert (row["intervals"]["recall"] is None) == (label not in labels)
+    assert "nan" not in (tmp_path / "out.json").read_text().lower()
+    text = measured(found)
+    assert text is not None
+    for label in LABELS:
+        assert (f"No picture of {label} was scored." in text) == (label not in labels)
+        assert (f"Weak class {label}: " not in text) or label in labels
+    assert "of its 0 " not in text
+
+
+def test_a_network_that_answers_no_numbers_is_refused(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = bundle_at(tmp_path, recipe=RECIPE)
+    nothing = {name: np.full((1, 7), np.nan, np.float32) for name in ("logits", "probabilities")}
+    monkeypatch.setattr(type(bundle.runners["model"]), "run", lambda *_: nothing)
+    with pytest.raises(ContractError, match="no probabilities"):
+        evaluate_data(bundle, pictures)
 
 
 def test_corruptions_a_baseline_and_pictures(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,19 @@ from edge_app.errors import ConfigError, DatasetError, SinkError, TrainingError 
 from tests.face_experiment import CORNER, CornerNet  # noqa: E402
 from tests.face_run import FACES, trained_run  # noqa: E402
 from trainer import registry  # noqa: E402
+from trainer.calibrate import Calibrated  # noqa: E402
 from trainer.cli import app  # noqa: E402
+from trainer.experiment import Graph  # noqa: E402
+from trainer.experiments import emotion_models  # noqa: E402
+from trainer.experiments.emotion_models import build_face_model  # noqa: E402
+from trainer.experiments.emotion_options import EmotionOptions  # noqa: E402
 from trainer.explanation.explain import Wanted, choose, explain_pictures  # noqa: E402
 from trainer.explanation.maps import METHODS  # noqa: E402
 from trainer.explanation.onnx_weights import put_onnx_weights  # noqa: E402
 from trainer.explanation.torch_model import load_explained  # noqa: E402
 from trainer.export import export  # noqa: E402
+from trainer.models.resnet50 import ResNet50  # noqa: E402
+from trainer.onnx_graph import export_graph  # noqa: E402
 from trainer.run_dir import RunDir  # noqa: E402
 
 FEW = Wanted(n=2, per_class=True, deletion_n=8)
@@ -120,6 +128,30 @@ def test_pictures_are_drawn_the_same_for_the_same_seed(run: RunDir) -> None:
 def test_what_is_no_run_and_no_bundle_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="neither a run nor a bundle"):
         load_explained(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["face_vgg", "attention_cnn", "frozen_resnet50", "cbam_resnet50"])
+def test_every_kind_of_network_comes_back_from_its_file(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = partial(ResNet50, size_px=64, blocks=(1, 1, 1, 1), width=4)
+    monkeypatch.setattr(emotion_models, "ResNet50", small)
+    options = EmotionOptions.model_validate(
+        {"model": name, "channels": [4, 8], "filters": [4, 8], "dense": [8], "freeze": False}
+    )
+    torch.manual_seed(2)
+    model = build_face_model(options, 7).eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            for values in (module.weight, module.bias, module.running_mean, module.running_var):
+                torch.nn.init.uniform_(values, 0.5, 1.5)
+    faces = torch.randint(0, 256, (2, 1, 48, 48), dtype=torch.uint8)
+    outputs = ("logits", "probabilities")
+    export_graph(Graph("model", Calibrated(model, 1.3), {"face": faces.numpy()}, outputs), tmp_path)
+    again = build_face_model(options, 7).eval()
+    assert not torch.allclose(again(faces), model(faces), atol=1e-3)
+    put_onnx_weights(again, tmp_path / "model.onnx", faces[:1])
+    assert torch.allclose(again(faces), model(faces), atol=1e-4)
 
 
 def test_a_file_of_another_network_is_refused(bundle: Path) -> None:

@@ -153,6 +153,16 @@ def test_the_file_tells_an_episode_once_it_is_over(tmp_path: Path) -> None:
     assert len(lines(path)) == 1
 
 
+def test_an_episode_never_goes_on_in_another_face(tmp_path: Path) -> None:
+    sink = EpisodeSink(tmp_path / "e", {"bed": (FEAR,)})
+    for tick in range(31):
+        person = (("person", float(tick >= 15)),)
+        sink.emit(said(tick / 10, 0.8, evidence=person), tick / 10)
+    sink.close()
+    found = [(row["start_s"], row["end_s"]) for row in lines(tmp_path / "e")]
+    assert found == [(0.0, 1.4), (1.5, 3.0)]
+
+
 def test_what_is_open_at_the_end_is_told_then(tmp_path: Path) -> None:
     sink = EpisodeSink(tmp_path / "e", {"bed": (FEAR,), "silent": (FEAR,)})
     for tick in range(13):

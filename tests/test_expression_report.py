@@ -132,6 +132,18 @@ def test_change_from_rest_is_the_mean_over_time(tmp_path: Path) -> None:
     assert "resting baseline: 60 s collected, not yet complete" in lines(only)
 
 
+def test_it_tells_how_often_the_face_followed_may_have_become_another(tmp_path: Path) -> None:
+    def of(time_s: float, *person: float) -> Prediction:
+        return answer(time_s, "happy", *(("person", number) for number in person))
+
+    rows = [of(0.0, 0.0), of(0.5, 0.0), of(1.0), of(1.5, 1.0), of(2.0, 1.0), of(2.5, 2.0)]
+    record = read(write(tmp_path, *((0.0, p) for p in rows)))
+    assert record.handovers == 2
+    assert "2 time(s) the face followed may have become another person's" in lines(record)
+    alone = read(write(tmp_path, *((0.0, p) for p in rows[:2])))
+    assert not any("another person" in line for line in lines(alone))
+
+
 def test_a_restart_of_the_machine_goes_on_and_a_new_night_begins_anew(tmp_path: Path) -> None:
     first = [(BEGIN_UNIX_S, p) for p in two_a_second(5000.0, "happy", "happy", "happy")]
     boot_unix_s = BEGIN_UNIX_S + 5101.0
@@ -144,6 +156,25 @@ def test_a_restart_of_the_machine_goes_on_and_a_new_night_begins_anew(tmp_path: 
     later = [(boot_unix_s, p) for p in two_a_second(4 * 3600.0, "fear", "fear")]
     record = read(write(tmp_path, *first, *second, *later, episodes=episodes))
     assert (record.seconds, record.earlier, record.episodes) == ({"fear": 0.5}, 1, [])
+
+
+def test_an_episode_of_the_night_before_is_not_told_again(tmp_path: Path) -> None:
+    """The machine was started anew, so both nights have the same times on the stream clock."""
+    nights = [(BEGIN_UNIX_S + day * 86_400.0) for day in (0, 1)]
+    rows = [(origin, p) for origin in nights for p in two_a_second(60.0, "happy", "happy", "happy")]
+    both = tuple(episode(60.0 + 0.5 * day, 61.0, origin) for day, origin in enumerate(nights))
+    record = read(write(tmp_path, *rows, episodes=both))
+    assert record.earlier == 1
+    assert [e.start_s for e in record.episodes] == [0.5]
+
+
+def test_episodes_stay_though_the_wall_clock_was_set(tmp_path: Path) -> None:
+    """A machine without a battery for its clock begins in 1970 until a network tells it."""
+    predictions = two_a_second(10.0, *["fear"] * 6)
+    origins = (0.0,) * 3 + (BEGIN_UNIX_S,) * 3
+    told = (episode(10.0, 10.5, 0.0), episode(11.5, 12.5, BEGIN_UNIX_S))
+    record = read(write(tmp_path, *zip(origins, predictions, strict=True), episodes=told))
+    assert [e.start_s for e in record.episodes] == [0.0, 1.5]
 
 
 def test_a_wall_clock_that_is_set_meanwhile_stretches_nothing(tmp_path: Path) -> None:
@@ -189,7 +220,9 @@ def test_the_document_and_the_picture(tmp_path: Path) -> None:
     assert document["seconds"]["fear"] == pytest.approx(100.0)
     assert [e["start_s"] for e in document["episodes"]["fear"]] == [125.0, 140.0]
     assert episode_table(record)[1] == ("fear", "2:20", "1.5 s", "90 %", "2:20")
-    assert draw_expressions(record, tmp_path).read_bytes().startswith(b"\x89PNG")
+    picture = draw_expressions(record, tmp_path)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert picture.stat().st_mode & 0o077 == 0
 
 
 def test_nothing_that_a_person_reads_speaks_of_mood(tmp_path: Path) -> None:

@@ -177,6 +177,44 @@ def test_persons_stay_whole_and_bring_their_attributes(tmp_path: Path) -> None:
     assert len(everyone.attributes["country_raw"]) == 12 * 7
 
 
+def test_an_own_split_of_training_has_its_copies_told_apart(tmp_path: Path) -> None:
+    pictures = reader(split="own")
+    root = fer_folders(tmp_path / "fer", "Training", n=10)
+    held_out = emotion_data.load_evaluation(pictures, root, pictures.options)
+    masks = emotion_data.subset_masks(pictures, root, held_out)
+    assert masks["duplicate_free"].tolist() == [True] * 14
+    assert any("14 of 70 pictures are scored" in note for note in pictures.notes)
+
+
+def test_copies_of_a_held_out_persons_picture_leave_training(tmp_path: Path) -> None:
+    people = [(str(i), "male", "30", "RU") for i in range(12)]
+    root = clinical_set(tmp_path, people, "Anger Contempt Disgust Fear Happy Neutral Sad Surprised")
+    before, _ = load(root, **EIGHT)
+    held_out, _ = evaluation(root, **EIGHT)
+    source, target = held_out.groups[0], before.groups[0]
+    content = (root / source / "Fear.jpg").read_bytes()
+    (root / target / "Fear.jpg").write_bytes(content)
+    pictures = reader(**EIGHT)
+    train, _ = emotion_data.load_splits(pictures, root, pictures.options)
+    again = emotion_data.load_evaluation(pictures, root, pictures.options)
+    assert sorted(set(again.groups)) == sorted(set(held_out.groups))
+    assert len(train.targets) == len(before.targets) - 1
+    assert find_leak(train, again) is None
+    masks = emotion_data.subset_masks(pictures, root, again)
+    assert int((~masks["duplicate_free"]).sum()) == 1
+
+
+def test_two_sides_of_one_size_are_compared(tmp_path: Path) -> None:
+    pixels = drawn(13, seed=3)
+    for side, taken in (("train", pixels[:7]), ("val", np.concatenate([pixels[7:], pixels[6:7]]))):
+        for label, one in zip(LABELS, taken, strict=True):
+            write(tmp_path / side / label / "x.png", one)
+    pictures = reader()
+    split = emotion_data.load_evaluation(pictures, tmp_path, pictures.options)
+    masks = emotion_data.subset_masks(pictures, tmp_path, split)
+    assert int(masks["duplicate_free"].sum()) == 6
+
+
 def test_where_pictures_come_from_is_kept_for_the_card(tmp_path: Path) -> None:
     fer_folders(tmp_path, "PublicTest", n=1)
     pictures = reader()

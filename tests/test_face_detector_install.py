@@ -143,7 +143,7 @@ def test_a_missing_file_and_a_far_too_large_one(tmp_path: Path, data_home: Path)
 class Answer(io.BytesIO):
     """What urllib's opener returns."""
 
-    def __init__(self, content: bytes, length: int | None) -> None:
+    def __init__(self, content: bytes, length: int | str | None) -> None:
         super().__init__(content)
         self.headers = Message()
         if length is not None:
@@ -151,7 +151,7 @@ class Answer(io.BytesIO):
 
 
 def serve(
-    monkeypatch: pytest.MonkeyPatch, content: bytes | Exception, length: int | None = None
+    monkeypatch: pytest.MonkeyPatch, content: bytes | Exception, length: int | str | None = None
 ) -> None:
     def answer(_: object, address: str, timeout: float) -> Answer:
         assert address == ADDRESS
@@ -187,8 +187,8 @@ def test_a_network_that_fails(monkeypatch: pytest.MonkeyPatch, error: Exception)
         install_detector(ADDRESS)
 
 
-@pytest.mark.parametrize("length", [None, 10**12])
-def test_an_answer_without_end(monkeypatch: pytest.MonkeyPatch, length: int | None) -> None:
+@pytest.mark.parametrize("length", [None, 10**12, "9" * 5000])
+def test_an_answer_without_end(monkeypatch: pytest.MonkeyPatch, length: int | str | None) -> None:
     serve(monkeypatch, bytes(MAX_BYTES + 10**6), length)
     with pytest.raises(SourceError, match="too large"):
         install_detector(ADDRESS)

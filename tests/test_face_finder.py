@@ -167,7 +167,16 @@ def test_stills_stand_alone() -> None:
     readings = play(Stage([one, other]), 3.0, rate_hz=1.0, given=given)
     assert shown(readings, one) == [0.0]
     assert shown(readings, other) == [1.0, 2.0]
-    assert {r.person for _, r in readings} == {0}
+    assert [r.person for _, r in readings] == [0, 1, 2]  # each may show someone else
+
+
+def test_two_frames_of_one_moment_are_no_new_beginning() -> None:
+    stage = Stage([PATIENT])
+    finder = FaceFinder(stage, CONDITIONING)
+    times_s = [frame // 2 / 15 for frame in range(60)]
+    readings = [finder.update(time_s, stage.frame(time_s)) for time_s in times_s]
+    assert all(reading.crop is not None for reading in readings[6:])
+    assert {(r.person, r.faces) for r in readings[6:]} == {(0, 1)}
 
 
 def test_after_forgetting_it_may_be_someone_else() -> None:

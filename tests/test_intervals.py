@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge_app.errors import DatasetError
 from trainer.intervals import bootstrap_over_groups
@@ -54,6 +56,29 @@ def test_whole_groups_are_drawn() -> None:
         assert counts[0] == counts[2] == counts[5]
         assert counts[1] == counts[4]
         assert counts[0] + counts[1] + counts[3] == 3  # three draws of a group
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=40), st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_a_draw_is_exactly_the_rows_of_the_groups_drawn(names: list[int], seed: int) -> None:
+    """Groups of any sizes in any order, against the definition: rows looked up group by group."""
+    groups = np.array([f"person {name}" for name in names])
+    seen = []
+
+    def remember(rows: np.ndarray) -> dict[str, float]:
+        seen.append(rows.tolist())
+        return {"n": float(len(rows))}
+
+    found = bootstrap_over_groups(remember, groups, resamples=20, seed=seed)
+    people = sorted(set(groups.tolist()))
+    rng = np.random.default_rng(seed)
+    assert seen[0] == list(range(len(groups)))
+    for rows in seen[1:]:
+        drawn = rng.integers(0, len(people), len(people))
+        assert rows == [row for i in drawn for row in np.flatnonzero(groups == people[i])]
+    sizes = [len(rows) for rows in seen[1:]]
+    ends = np.quantile(sizes, (0.025, 0.975))
+    assert (found["n"].low, found["n"].high) == pytest.approx(tuple(ends))
 
 
 def test_a_figure_that_some_draws_lack() -> None:

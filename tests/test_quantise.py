@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +20,13 @@ from typer.testing import CliRunner  # noqa: E402
 
 from edge_app.errors import TrainingError  # noqa: E402
 from edge_app.inference.bundle import Bundle, load_bundle, replay_golden  # noqa: E402
+from tests.face_experiment import FaceExperiment  # noqa: E402
 from tests.face_run import FACES, trained_run  # noqa: E402
 from trainer import quantise, registry  # noqa: E402
 from trainer.calibrate import fit_temperature  # noqa: E402
 from trainer.cli import app  # noqa: E402
 from trainer.evaluate import bundle_recipe, evaluate  # noqa: E402
+from trainer.experiment import BundleParts  # noqa: E402
 from trainer.explanation.torch_model import load_explained  # noqa: E402
 from trainer.export import export  # noqa: E402
 from trainer.export_int8 import TOLERANCE_INT8, judged  # noqa: E402
@@ -180,6 +184,31 @@ def test_what_is_faster_takes_the_place_of_an_earlier_one(
         assert "8-bit variant" in said.stdout
     assert {path.name for path in tmp_path.iterdir()} == {"net", "i8"}
     assert load_bundle(tmp_path / "i8").manifest.name == "i8"
+
+
+def test_the_variant_keeps_a_leak_and_settles_thresholds_by_its_own_answers(
+    run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def settled(self: FaceExperiment, probabilities: np.ndarray, _: np.ndarray) -> BundleParts:
+        chosen = {"min_sharpness": float(probabilities.max(axis=1).mean())}
+        parts = self.parts()
+        return replace(parts, conditioning=parts.conditioning.model_copy(update=chosen))
+
+    quick(monkeypatch, ratio=0.5)
+    monkeypatch.setattr(FaceExperiment, "settled_parts", settled)
+    leaky = RunDir(shutil.copytree(run.path, tmp_path / "leaky"))
+    document = json.loads((leaky.path / "run.json").read_text()) | {"leak": "Ada stands in both"}
+    (leaky.path / "run.json").write_text(json.dumps(document))
+    fp32 = export(leaky, tmp_path, tmp_path / "net", int8=tmp_path / "i8", force_int8=True)
+    for bundle in (fp32, load_bundle(tmp_path / "i8")):
+        experiment = bundle_recipe(bundle).experiment
+        split = experiment.load_evaluation(tmp_path)
+        assert evaluate(bundle, experiment, split, tmp_path)["leak"] == "Ada stands in both"
+        assert "**LEAK" in (bundle.path / "README.md").read_text()
+        _, own = answers(open_graph(bundle.path / "model.onnx"), split.inputs[0].numpy())
+        stated = bundle.manifest.conditioning.min_sharpness
+        assert stated == pytest.approx(own.max(axis=1).mean(), abs=1e-6)
+    assert stated != fp32.manifest.conditioning.min_sharpness
 
 
 def test_folders_in_the_way_are_refused_before_anything_slow(run: RunDir, tmp_path: Path) -> None:

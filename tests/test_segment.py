@@ -148,6 +148,8 @@ def test_requests_that_cannot_be_meant(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such --method") as caught:
         run(image, "--method", "watershed", "--out", tmp_path / "x.png")
     assert "basic-global" in str(caught.value)
+    seed = ["segment", str(image), "--out", str(tmp_path / "x.png"), "--seed", str(2**31)]
+    assert CliRunner().invoke(app, seed).exit_code == 2  # more than OpenCV takes
     assert image.read_bytes() == before
     assert not (tmp_path / "x.png").exists()
 

@@ -12,7 +12,11 @@ import yaml
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
+from typer.testing import CliRunner  # noqa: E402
+
 from edge_app.errors import ConfigError, DatasetError, TrainingError  # noqa: E402
+from trainer.cli import app  # noqa: E402
+from trainer.datasets.fer2013 import LABELS  # noqa: E402
 from trainer.experiment import Split  # noqa: E402
 from trainer.experiments.emotion import EmotionExperiment, EmotionOptions  # noqa: E402
 from trainer.experiments.face_augmentation import cut_mix  # noqa: E402
@@ -175,22 +179,75 @@ def test_what_teachers_say_joins_the_labels(tmp_path: Path, faces: torch.Tensor)
     assert torch.allclose(shares.sum(dim=1), torch.ones(64), atol=1e-5)
 
 
+def finished(run: Path, **options: object) -> Path:
+    """Write a finished run of random weights."""
+    run.mkdir()
+    model = EmotionExperiment(EmotionOptions.model_validate(options)).build_model()
+    row = Row(0, 0.1, 1.0, 1.0, 0.5, 0.5, 1.0)
+    torch.save({"row": asdict(row), "weights": model.state_dict()}, run / "best.pt")
+    document = {"task": "emotion", "seed": 1, "experiment": options}
+    document["fit"] = {"passes": 1, "batch": 8, "learning_rate": 0.1}
+    (run / "recipe.yaml").write_text(yaml.safe_dump(document))
+    return run
+
+
+def test_a_resumed_run_drops_out_the_same_features_though_teachers_are_loaded_anew(
+    tmp_path: Path, faces: torch.Tensor
+) -> None:
+    taught = {"channels": [4, 8], "teachers": [finished(tmp_path / "wide", channels=[4, 8])]}
+    experiment = EmotionExperiment(EmotionOptions.model_validate(taught))
+    after = []
+    for _ in range(2):  # teachers are loaded in the first batch of a process
+        torch.manual_seed(4)
+        experiment.augment((faces,), torch.arange(64) % 7, torch.Generator().manual_seed(0))
+        after.append(torch.rand(5))
+    assert torch.equal(*after)
+
+
+def test_a_run_that_cannot_teach_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"no such run to learn from.*--out .*absent"):
+        Teachers((tmp_path / "absent",), LABELS)
+    paper = finished(tmp_path / "paper", model="clinical_cnn", filters=[4, 8])
+    with pytest.raises(TrainingError, match="cannot teach"):
+        Teachers((paper,), LABELS)
+
+
+def test_a_run_with_other_classes_or_another_order_is_not_learnt_from(tmp_path: Path) -> None:
+    alphabetical = finished(tmp_path / "abc", channels=[4, 8], classes=sorted(LABELS))
+    spelt = finished(tmp_path / "spelt", channels=[4, 8], classes=["anger", *LABELS[1:]])
+    assert len(Teachers((spelt,), LABELS).shares(torch.zeros(1, 1, 48, 48))[0]) == 7
+    with pytest.raises(TrainingError, match=r"another order.*neutral, sad, surprise"):
+        Teachers((alphabetical,), LABELS)
+    options = {"channels": [4, 8], "narrowed_from": alphabetical}
+    experiment = EmotionExperiment(EmotionOptions.model_validate(options))
+    with pytest.raises(TrainingError, match="another order"):
+        experiment.start(experiment.build_model())
+    with pytest.raises(TrainingError, match="another order"):
+        experiment.story()
+    with pytest.raises(ValueError, match="narrowed_from fits face_vgg"):
+        EmotionOptions.model_validate(options | {"model": "resnet50"})
+
+
 @pytest.mark.parametrize(
-    ("classes", "match"), [(7, "no such run to learn from"), (5, "cannot teach")]
+    "classes", [("angry", "anger"), ("kind 1", "kind 2"), ("радость", "грусть")]
 )
-def test_a_run_that_cannot_teach_is_refused(tmp_path: Path, classes: int, match: str) -> None:
-    run = tmp_path / "run"
-    if classes == 5:
-        run.mkdir()
-        options = {"model": "clinical_cnn", "filters": [4, 8]}
-        model = EmotionExperiment(EmotionOptions.model_validate(options)).build_model()
-        row = Row(0, 0.1, 1.0, 1.0, 0.5, 0.5, 1.0)
-        torch.save({"row": asdict(row), "weights": model.state_dict()}, run / "best.pt")
-        document = {"task": "emotion", "seed": 1, "experiment": options}
-        document["fit"] = {"passes": 1, "batch": 8, "learning_rate": 0.1}
-        (run / "recipe.yaml").write_text(yaml.safe_dump(document))
-    with pytest.raises(TrainingError, match=match):
-        Teachers((run,), classes)
+def test_classes_that_no_folder_could_be_told_by_are_refused(classes: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match="differ in their letters"):
+        EmotionOptions(classes=classes)
+
+
+def test_what_a_run_learns_from_is_looked_for_before_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr(EmotionExperiment, "load", lambda _, data: read.append(data))
+    monkeypatch.chdir(tmp_path)
+    words = ["fit", "emotion", "--data", str(tmp_path), "--out", str(tmp_path / "run")]
+    refused = CliRunner().invoke(app, words).exception
+    assert isinstance(refused, TrainingError)
+    assert "trainer fit emotion_teacher --data DIR --out runs/emotion_teacher" in refused.next_step
+    assert not read
+    assert not (tmp_path / "run").exists()  # which --set would find taken
 
 
 def test_golden_faces_are_means_of_classes_and_show_nobody(faces: torch.Tensor) -> None:

@@ -63,6 +63,21 @@ def test_a_run_becomes_a_whole_bundle(toy_run: RunDir, tmp_path: Path) -> None:
     assert [entry.version for entry in stored.opset_import] == [17]
 
 
+def test_an_export_needs_no_run_that_was_learnt_from(
+    toy_run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: ToyExperiment) -> str:
+        raise TrainingError("no such run", source="runs/wide", next_step="Train it first")
+
+    monkeypatch.setattr(ToyExperiment, "story", gone)
+    with pytest.raises(TrainingError, match="runs/wide"):  # of before the story was kept
+        export(toy_run, tmp_path, tmp_path / "old")
+    kept = json.loads((toy_run.path / "run.json").read_text()) | {"story": "Taught by wide."}
+    (toy_run.path / "run.json").write_text(json.dumps(kept))
+    bundle = export(toy_run, tmp_path, tmp_path / "toy")
+    assert "Taught by wide." in (bundle.path / "README.md").read_text()
+
+
 def test_onnx_equals_torch_on_data_it_was_not_tried_on(toy_run: RunDir, tmp_path: Path) -> None:
     bundle = export(toy_run, tmp_path, tmp_path / "toy")
     experiment = ToyExperiment(ToyOptions())

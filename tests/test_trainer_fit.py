@@ -369,6 +369,20 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
         run.load_weights(other, run.load_best().weights, "best.pt")
 
 
+@pytest.mark.filterwarnings("ignore:for .*copying from a non-meta parameter")
+def test_a_checkpoint_goes_to_the_device_of_the_model(tmp_path: Path) -> None:
+    model = torch.nn.Linear(2, 2)
+    options = FitOptions(passes=1, batch=1, learning_rate=0.1)
+    row = Row(0, 0.1, 1.0, 1.0, 0.5, 0.5, 1.0)
+    run = RunDir(tmp_path)
+    run.save_pass([row], options, model, torch.optim.SGD(model.parameters(), 0.1), Ema(model, 0.9))
+    elsewhere = torch.nn.Linear(2, 2, device="meta")  # stands for a GPU, which few machines have
+    ema = Ema(elsewhere, 0.9)
+    run.load_last(elsewhere, torch.optim.SGD(elsewhere.parameters(), 0.1), ema)
+    assert {value.device.type for value in ema.average.values()} == {"meta"}
+    ema.update()  # tensors of two devices cannot be averaged
+
+
 def test_a_checkpoint_that_runs_code_is_refused(tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self) -> tuple[object, tuple[str]]:

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 sklearn_metrics = pytest.importorskip("sklearn.metrics")
 pytestmark = pytest.mark.torch
 
-from edge_app.errors import DatasetError, TrainingError  # noqa: E402
+from edge_app.errors import ContractError, DatasetError, TrainingError  # noqa: E402
 from trainer.calibrate import Calibrated, fit_temperature  # noqa: E402
 from trainer.metrics import (  # noqa: E402
     IGNORE,
@@ -61,6 +61,14 @@ def test_unlabelled_steps_do_not_count() -> None:
 def test_nothing_labelled_is_an_error() -> None:
     with pytest.raises(DatasetError, match="no example has a label"):
         score(np.array([IGNORE]), np.array([[0.5, 0.5]]))
+
+
+def test_answers_that_are_no_numbers_are_refused() -> None:
+    said = np.full((4, 3), 1 / 3)
+    said[2, 1] = np.nan
+    with pytest.raises(ContractError, match="no probabilities"):
+        score(np.array([0, 1, 2, 0]), said)
+    assert score(np.array([0, 1, -1, 0]), said).n == 3  # where there is no label nothing counts
 
 
 def test_calibration_error_by_hand() -> None:

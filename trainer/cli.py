@@ -119,14 +119,16 @@ def fit(
         next_step = export_command(out, loaded.name, data)
         console.print(f"fitted. Next: {next_step}", highlight=False, soft_wrap=True)
         return
-    origin = None if run.has_checkpoint() else loaded.experiment.pretrained()
+    begun = run.has_checkpoint()
+    origin = None if begun else loaded.experiment.pretrained()
+    story = None if begun else loaded.experiment.story()
     train, validation = loaded.experiment.load(data)
     leak = refuse_leak(train, validation, allow=allow_leak)
     if leak is not None:
         console.print(f"WARNING leak: {leak}", highlight=False, soft_wrap=True, style="yellow")
     fabric = start(devices, loaded.fit.precision)
     if first:
-        whence = provenance.collect(loaded.name, leak, origin)
+        whence = provenance.collect(loaded.name, leak, origin, story, devices)
         run.create(loaded.to_yaml(), whence, resume=resume)
     try:
         rows = run_fit(
@@ -368,6 +370,9 @@ def export(
     force_int8: Annotated[
         bool, typer.Option("--force-int8", help="Keep it even if it loses too much or is slower.")
     ] = False,
+    tensorrt: Annotated[
+        bool, typer.Option("--tensorrt", help="Say whether TensorRT can take it; writes nothing.")
+    ] = False,
 ) -> None:
     """Calibrate the best pass, export it, and replace the bundle once everything passed.
 
@@ -389,6 +394,13 @@ def export(
         console.print(line, highlight=False, soft_wrap=True)
     if int8 is not None:
         refused_int8(bundle, int8)
+    if tensorrt:
+        from trainer.tensorrt_check import tensorrt_lines
+
+        for folder in (out, int8):
+            if folder is not None and folder.is_dir():
+                for line in tensorrt_lines(folder):
+                    console.print(line, highlight=False, soft_wrap=True)
 
 
 @app.command()

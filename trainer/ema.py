@@ -40,6 +40,18 @@ class Ema:
             else:
                 self.average[name].copy_(value)
 
+    def put_back(self, average: dict[str, Tensor], steps: int) -> None:
+        """Go on from a stored average, on the device of the model.
+
+        Args:
+            average: of a model with the same weights, on any device.
+            steps: taken in so far.
+        """
+        self.average = {
+            name: average[name].to(value.device) for name, value in self.average.items()
+        }
+        self.steps = steps
+
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """Give the model its averaged weights for a while."""

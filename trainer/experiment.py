@@ -200,7 +200,11 @@ class Experiment(ABC):
         del model
 
     def story(self) -> str:
-        """Return what else made the weights, for the model card; nothing as it stands."""
+        """Return what else made the weights, for the model card; nothing as it stands.
+
+        Called when a run begins, before data is read, and kept in the run: what an export says
+        needs no other run to be there still.
+        """
         return ""
 
     def begin_pass(self, index: int, passes: int) -> None:
@@ -256,6 +260,9 @@ class Experiment(ABC):
         Args:
             probabilities: (n, n_labels), calibrated, of the validation split.
             targets: (n,) its classes.
+
+        Returns:
+            What goes into the manifest.
         """
         del probabilities, targets
         return self.parts()

@@ -197,8 +197,10 @@ def load_best_pass(run: RunDir, recipe: Recipe, data_dir: Path) -> Trained:
         TrainingError: no finished pass, or weights of another model.
     """
     experiment = recipe.experiment
+    best, story = run.load_best(), run.provenance().story
+    if story is None:  # of a run begun before it was kept
+        story = experiment.story()
     _, validation = experiment.load(data_dir)
-    best = run.load_best()
     model = experiment.build_model()
     run.load_weights(model, best.weights, "best.pt")
     logits = predict_logits(model, validation, recipe.fit)
@@ -212,9 +214,7 @@ def load_best_pass(run: RunDir, recipe: Recipe, data_dir: Path) -> Trained:
             torch.softmax(logits.double() / temperature, dim=-1).numpy(),
             validation.targets.numpy(),
         ),
-        " ".join(
-            [f"Exported: pass {best.row.index + 1}, the best on validation.", experiment.story()]
-        ).strip(),
+        f"Exported: pass {best.row.index + 1}, the best on validation. {story}".strip(),
     )
 
 

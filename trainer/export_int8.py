@@ -19,7 +19,7 @@ import torch
 
 from edge_app.errors import TrainingError
 from edge_app.inference.bundle import Bundle, load_bundle, require_golden, sha256_of
-from edge_app.inference.manifest import Golden, Manifest
+from edge_app.inference.manifest import Conditioning, Golden, Manifest
 from trainer import latency
 from trainer.bundle_files import finish_bundle, write_manifest
 from trainer.calibrate import fit_temperature
@@ -115,7 +115,7 @@ def make_int8(
         fp32: its figures on validation.
         experiment: whose bundle it is.
         splits: training, which gives ranges and chooses settings; validation, which fits the
-            temperature and is scored.
+            temperature and the thresholds of its own and is scored.
         data_dir: where they came from.
         folder: empty; the quantised bundle is made in it.
         name: of the quantised bundle.
@@ -142,8 +142,12 @@ def make_int8(
         torch.from_numpy(logits), validation.targets, balanced=experiment.equal_shares
     )
     set_temperature(target, temperature)
+    settled = experiment.settled_parts(
+        torch.softmax(torch.from_numpy(logits).double() / temperature, dim=-1).numpy(),
+        validation.targets.numpy(),
+    )
     shutil.copy(bundle.path / BUNDLE_RECIPE, folder / BUNDLE_RECIPE)
-    manifest = _manifest(bundle, folder, name, temperature)
+    manifest = _manifest(bundle, folder, name, temperature, settled.conditioning)
     write_manifest(folder, manifest)
     small = load_bundle(folder)
     require_golden(small)
@@ -157,7 +161,8 @@ def make_int8(
         "temperature_fp32": bundle.manifest.calibration.temperature,
         "golden_max_difference_to_fp32": _golden_difference(bundle, small),
     }
-    return Int8(folder, manifest, {**figures, "bundle": name}, judged(facts, force=force))
+    figures |= {"bundle": name, **({"leak": fp32["leak"]} if "leak" in fp32 else {})}
+    return Int8(folder, manifest, figures, judged(facts, force=force))
 
 
 def judged(facts: dict[str, Any], *, force: bool) -> dict[str, Any]:
@@ -212,7 +217,9 @@ def _refuse_new_format(path: Path, source: onnx.ModelProto) -> None:
         )
 
 
-def _manifest(bundle: Bundle, folder: Path, name: str, temperature: float) -> Manifest:
+def _manifest(
+    bundle: Bundle, folder: Path, name: str, temperature: float, conditioning: Conditioning
+) -> Manifest:
     manifest = bundle.manifest
     graph = manifest.graphs[0].model_copy(
         update={"file": GRAPH, "sha256": sha256_of(folder / GRAPH)}
@@ -221,6 +228,7 @@ def _manifest(bundle: Bundle, folder: Path, name: str, temperature: float) -> Ma
         update={
             "name": name,
             "graphs": (graph,),
+            "conditioning": conditioning,
             "golden": _write_golden(bundle, folder),
             "calibration": manifest.calibration.model_copy(update={"temperature": temperature}),
             "metrics": (),

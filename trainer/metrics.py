@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge_app.errors import DatasetError
+from edge_app.errors import ContractError, DatasetError
 
 IGNORE = -1
 """Target of an example that has no label: it counts in no loss and no metric."""
@@ -83,6 +83,7 @@ def score(targets: npt.NDArray[np.int64], probabilities: npt.NDArray[Any]) -> Sc
         The scores over every labelled example or step.
 
     Raises:
+        ContractError: a probability is NaN or infinite.
         DatasetError: no target has a label.
     """
     n_labels = probabilities.shape[-1]
@@ -94,6 +95,13 @@ def score(targets: npt.NDArray[np.int64], probabilities: npt.NDArray[Any]) -> Sc
         raise DatasetError(
             "nothing to score: no example has a label",
             next_step="Give data with labels to evaluate on",
+        )
+    if not np.isfinite(certainty).all():
+        raise ContractError(
+            "these answers are no probabilities",
+            expected="finite numbers",
+            got=f"NaN or inf in {np.sum(~np.isfinite(certainty).all(axis=1))} of {truth.size}",
+            next_step="Export the model again from a pass whose weights are finite",
         )
     confusion = confusion_matrix(truth, certainty.argmax(axis=1), n_labels)
     support = confusion.sum(axis=1)

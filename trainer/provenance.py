@@ -29,6 +29,7 @@ class Provenance:
         date: of its start, in UTC.
         leak: what stood on both sides of the split, where ``--allow-leak`` let it.
         pretrained: file and sha256 of the weights that it started from, where there were any.
+        story: what other runs had part in its weights; None: of a run begun before this was kept.
     """
 
     recipe: str
@@ -39,15 +40,24 @@ class Provenance:
     date: str
     leak: str | None = None
     pretrained: str | None = None
+    story: str | None = None
 
 
-def collect(recipe: str, leak: str | None = None, pretrained: str | None = None) -> Provenance:
+def collect(
+    recipe: str,
+    leak: str | None = None,
+    pretrained: str | None = None,
+    story: str | None = None,
+    devices: int = 1,
+) -> Provenance:
     """Return the provenance of the command that runs now.
 
     Args:
         recipe: its name.
         leak: what ``splits.refuse_leak`` let through.
         pretrained: what ``Experiment.pretrained`` named.
+        story: what ``Experiment.story`` said.
+        devices: that share each batch.
 
     Returns:
         All of it.
@@ -56,11 +66,12 @@ def collect(recipe: str, leak: str | None = None, pretrained: str | None = None)
         recipe=recipe,
         command=shlex.join(["trainer", *sys.argv[1:]]),
         commit=_commit(),
-        hardware=_hardware(),
+        hardware=_hardware(devices),
         versions=f"Python {platform.python_version()}, torch {torch.__version__}",
         date=datetime.now(timezone.utc).strftime("%Y-%m-%d"),
         leak=leak,
         pretrained=pretrained,
+        story=story,
     )
 
 
@@ -80,9 +91,9 @@ def _commit() -> str:
         return "unknown (not a git checkout)"
 
 
-def _hardware() -> str:
+def _hardware(devices: int) -> str:
     if torch.cuda.is_available():
-        return f"1 x {torch.cuda.get_device_name()}"
+        return f"{devices} x {torch.cuda.get_device_name()}"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     model = platform.machine()
     cpuinfo = Path("/proc/cpuinfo")

@@ -221,7 +221,11 @@ def _quantise_one(source: Path, target: Path, examples: npt.NDArray[Any], settin
         "percentile": quantization.CalibrationMethod.Percentile,
         "entropy": quantization.CalibrationMethod.Entropy,
     }[setting.calibration]
-    extra = {"CalibPercentile": PERCENTILE} if setting.calibration == "percentile" else {}
+    extra: dict[str, float | bool] = {
+        "ActivationSymmetric": True
+    }  # TensorRT wants zero points of 0
+    if setting.calibration == "percentile":
+        extra["CalibPercentile"] = PERCENTILE
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:

@@ -146,7 +146,7 @@ class RunDir:
             optimizer.load_state_dict(state["optimizer"])
         except ValueError as error:
             raise self._does_not_fit("last.pt") from error
-        ema.average, ema.steps = state["average"], state["steps"]
+        ema.put_back(state["average"], state["steps"])
         if scaler is not None and state.get("scaler"):
             scaler.load_state_dict(state["scaler"])
         return [Row(**row) for row in state["rows"]]

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from trainer.emotion_evaluation.style import scored_subsets
 from trainer.emotion_evaluation.tables import face_tables
 from trainer.metrics import FEW, HEADINGS, HEADLINE
 from trainer.sleep_evaluation.tables import sleep_tables
@@ -29,7 +30,7 @@ def scores_table(figures: dict[str, Any]) -> RenderableType:
     table.add_column("n", justify="right", no_wrap=True)
     for name in HEADINGS:
         table.add_column(name, justify="right")
-    rows = {"all": figures, **figures["subsets"]}
+    rows = {"all": figures, **scored_subsets(figures)}
     few = {name for name, scores in rows.items() if scores["n"] < FEW}
     lacking = {
         name

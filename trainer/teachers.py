@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_app.errors import TrainingError
+from trainer.datasets.face_labels import same_classes
 
 if TYPE_CHECKING:
     from trainer.run_dir import RunDir
@@ -24,14 +25,15 @@ class Teachers:
 
     Args:
         runs: folders made by ``trainer fit``.
-        n_labels: classes that each must answer with.
+        labels: classes that each must answer with, in this order.
 
     Raises:
         TrainingError: not a finished run, or one with other classes.
     """
 
-    def __init__(self, runs: tuple[Path, ...], n_labels: int) -> None:
-        self._models = [_load(run, n_labels) for run in runs]
+    def __init__(self, runs: tuple[Path, ...], labels: tuple[str, ...]) -> None:
+        with torch.random.fork_rng(devices=()):  # a fresh network draws weights: nobody notices
+            self._models = [_load(run, labels) for run in runs]
 
     @torch.no_grad()
     def shares(self, pictures: Tensor) -> Tensor:
@@ -53,62 +55,73 @@ class Teachers:
         return torch.as_tensor(total) / len(self._models)
 
 
-def _load(path: Path, n_labels: int) -> nn.Module:
+def _load(path: Path, labels: tuple[str, ...]) -> nn.Module:
     from trainer.recipe import load_recipe  # it knows the experiments, which know this file
 
-    run = finished_run(path)
-    best = run.load_best()
+    run = finished_run(path, labels)
     model = load_recipe(path / "recipe.yaml").experiment.build_model()
-    run.load_weights(model, best.weights, "best.pt")
-    last = next(reversed(best.weights.values()))
-    if not hasattr(model, "answer") or len(last) != n_labels:
+    run.load_weights(model, run.load_best().weights, "best.pt")
+    if not hasattr(model, "answer"):
         raise TrainingError(
             "this run cannot teach",
             source=str(path),
-            expected=f"a face_vgg with {n_labels} classes",
-            got=f"{type(model).__name__} with {len(last)} classes",
+            expected="a face_vgg",
+            got=type(model).__name__,
             next_step="Train the teacher by emotion_teacher on the same data",
         )
     return model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def finished_run(path: Path) -> RunDir:
+def finished_run(path: Path, labels: tuple[str, ...]) -> RunDir:
     """Return a run that another one learns from.
 
     Args:
         path: its folder.
+        labels: classes that it must answer with, in this order.
 
     Returns:
         The run.
 
     Raises:
-        TrainingError: there is none.
+        TrainingError: there is none, or one with other classes or in another order.
     """
+    from trainer.recipe import load_recipe
     from trainer.run_dir import RunDir
 
     if not (path / "recipe.yaml").is_file():
         raise TrainingError(
             "no such run to learn from",
-            source=str(path),
+            source=str(path.resolve()),
             expected="the folder of a finished `trainer fit`",
-            next_step="Train it first: `trainer fit emotion_teacher`; or set"
-            " experiment.teachers=[] and experiment.narrowed_from=null",
+            next_step=f"Train it first: `trainer fit emotion_teacher --data DIR --out {path}`; or"
+            " set experiment.teachers=[] and experiment.narrowed_from=null. A relative folder is"
+            " looked for where the command is run",
+        )
+    theirs = getattr(load_recipe(path / "recipe.yaml").experiment.options, "classes", ())
+    if not same_classes(theirs, labels):
+        raise TrainingError(
+            "a run to learn from answers with other classes, or in another order",
+            source=str(path.resolve()),
+            expected=", ".join(labels),
+            got=", ".join(theirs) or None,
+            next_step="Train it with the same experiment.classes",
         )
     return RunDir(path)
 
 
-def origin(path: Path) -> str:
+def origin(path: Path, labels: tuple[str, ...]) -> str:
     """Return in a sentence where a run that others learn from comes from.
 
     Args:
         path: its folder.
+        labels: as for ``finished_run``.
 
     Returns:
         Its name, best accuracy, command and commit.
 
     Raises:
-        TrainingError: there is no such run.
+        TrainingError: there is no such run, or it is not fit to learn from.
     """
-    run = finished_run(path)
+    run = finished_run(path, labels)
     best, by = run.load_best().row, run.provenance()
     return f"{path.name} (pass {best.index + 1}, {best.accuracy:.4f}; {by.command}; {by.commit})."

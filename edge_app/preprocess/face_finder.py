@@ -33,7 +33,8 @@ class FaceSettings:
     Args:
         region: the person's face is looked for only where its middle lies inside; None: anywhere.
         stills: pictures that do not follow each other within ``track_lost_s``, such as a folder of
-            photographs: each stands alone, one detection counts, and nothing is tracked.
+            photographs: each stands alone and may show someone else, one detection counts, and
+            nothing is tracked.
     """
 
     region: Region | None = None
@@ -148,9 +149,7 @@ class FaceFinder:
     def _begin(self, time_s: float, rgb: Picture) -> None:
         """Make ready for a frame; start anew where it cannot follow the last one."""
         size_px = (rgb.shape[0], rgb.shape[1])
-        if self._settings.stills:
-            self._primary = PrimaryFace()
-        if self._settings.stills or time_s <= self._time_s or size_px != self._size_px:
+        if self._settings.stills or time_s < self._time_s or size_px != self._size_px:
             self.forget()
         self._time_s, self._size_px = time_s, size_px
         self._frames += 1

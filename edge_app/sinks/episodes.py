@@ -29,11 +29,7 @@ EPISODES_FILE = "episodes.jsonl"
 
 
 def episode_specs(bundle: Bundle) -> tuple[EpisodeSpec, ...]:
-    """Return which expressions a bundle tells the episodes of; none where it is not for faces.
-
-    Args:
-        bundle: any.
-    """
+    """Return which expressions a bundle tells the episodes of; none where it is not for faces."""
     conditioning = bundle.manifest.conditioning
     return conditioning.episodes if isinstance(conditioning, FaceConditioning) else ()
 
@@ -46,11 +42,13 @@ class _Heard:
         origin_unix_s: Unix time of the stream's time 0.
         model: bundle name and hash.
         simulated: whether nobody stands behind it.
+        person: whose face is followed, by number.
     """
 
     origin_unix_s: float
     model: str
     simulated: bool
+    person: float
 
 
 class EpisodeSink:
@@ -81,13 +79,18 @@ class EpisodeSink:
         probabilities = dict(prediction.probabilities)
         before = self._heard.get(stream)
         self._heard[stream] = now = _Heard(
-            unix_s - prediction.time_s, prediction.model, prediction.simulated
+            unix_s - prediction.time_s,
+            prediction.model,
+            prediction.simulated,
+            dict(prediction.evidence).get("person", 0.0),
         )
-        told = [
-            _to_json(stream, ended, spec, before or now)
-            for spec, finder in finders
-            if (ended := finder.add(prediction.time_s, probabilities.get(spec.label))) is not None
-        ]
+        before = before or now
+        told = []
+        for spec, finder in finders:
+            left = finder.close() if now.person != before.person else None
+            ended = finder.add(prediction.time_s, probabilities.get(spec.label)) or left
+            if ended is not None:
+                told.append(_to_json(stream, ended, spec, before))
         if told:
             self._lines.append("\n".join(told))
 

@@ -68,6 +68,16 @@ def make_writable_dir(path: Path) -> Path:
     return path
 
 
+def make_private(path: Path) -> None:
+    """Make a file that only its owner reads, where there is none.
+
+    Args:
+        path: of a file about to be written by somebody who asks for no mode.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=_MODE)
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that there is never a part of it: the old one, or all of the new one.
 

@@ -34,8 +34,8 @@ class EmotionTask:
         bundle: one graph, ``face`` (1, 1, size, size) uint8 in.
         info: the stream.
         finder: finds the person's face in each frame.
-        baseline: of the person's resting face, collected while it is not complete; None: none is
-            wanted.
+        baseline: of the person's resting face, collected while it is not complete, and only from
+            the face first followed; None: none is wanted.
 
     Attributes:
         baseline: the same.
@@ -66,13 +66,17 @@ class EmotionTask:
         )
         self._shares = RollingShares(longest_step_s=longest_step_s(info.rate_hz))
         self._answered = AnsweredTime(longest_step_s(info.rate_hz))
-        self._person = 0
+        self._person: int | None = None  # the face now followed; None: whoever comes next
+        self._first_followed = True
 
     def push(self, window: Window) -> list[Prediction]:
         """Take the next frame; return the rolling expression, or why there is none."""
         time_s = window.end_s
         reading = self._finder.update(window.start_s, window.samples[0])
-        if reading.person != self._person or self._smoother.is_stale(time_s):
+        if self._person not in (None, reading.person):
+            self._first_followed = False
+            self._start_anew()
+        elif self._smoother.is_stale(time_s):
             self._start_anew()
         self._person = reading.person
         stands_for_s = time_s - self._answered.since_s(time_s)
@@ -98,6 +102,7 @@ class EmotionTask:
     def forget(self) -> None:
         """Forget the past frames; whose face it is stays, and so does the baseline."""
         self._finder.forget()
+        self._person = None
         self._start_anew()
 
     def adopt(self, info: StreamInfo) -> None:
@@ -113,6 +118,8 @@ class EmotionTask:
     def _collect(self, probabilities: Float64Array, seconds_s: float) -> None:
         if self.baseline is None or self.baseline.complete or seconds_s <= 0.0:
             return
+        if not self._first_followed:
+            return
         self.baseline.add(probabilities, seconds_s)
         if self.on_baseline is not None:
             self.on_baseline([] if self.baseline.complete else [seconds_s])
@@ -125,7 +132,7 @@ class EmotionTask:
         probabilities: Float64Array | None,
         abstained: AbstainReason | None,
     ) -> list[Prediction]:
-        evidence = [("faces", float(reading.faces))]
+        evidence = [("faces", float(reading.faces)), ("person", float(reading.person))]
         for window_s in SHARE_WINDOWS_S:
             evidence += self._shares.evidence(self._labels, window_s)
         if self.baseline is not None:

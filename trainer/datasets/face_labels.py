@@ -32,6 +32,16 @@ def expression(name: str) -> str | None:
     return _EXPRESSION.get(_letters(name))
 
 
+def class_key(name: str) -> str:
+    """Return what two spellings of one class have in common, empty for a name without letters."""
+    return expression(name) or _letters(name)
+
+
+def same_classes(some: Sequence[str], others: Sequence[str]) -> bool:
+    """Return whether two lists name the same classes in the same order, in any spelling."""
+    return [class_key(name) for name in some] == [class_key(name) for name in others]
+
+
 class ClassNames:
     """Finds the class that a name means.
 
@@ -41,15 +51,11 @@ class ClassNames:
 
     def __init__(self, labels: Sequence[str]) -> None:
         self.labels = tuple(labels)
-        self._index = {self._key(label): index for index, label in enumerate(labels)}
-
-    @staticmethod
-    def _key(name: str) -> str:
-        return expression(name) or _letters(name)
+        self._index = {class_key(label): index for index, label in enumerate(labels)}
 
     def index(self, name: str) -> int | None:
         """Return the class's number, or None where the name means none of these classes."""
-        return self._index.get(self._key(name))
+        return self._index.get(class_key(name))
 
 
 def _letters(name: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainer.emotion_evaluation.style import number, with_ends
+from trainer.emotion_evaluation.style import number, scored_subsets, with_ends
 from trainer.metrics import FEW
 from trainer.model_card import table
 
 WORST_SHOWN = 3
+FEW_SAID = " (few: says little)"
 NAMES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "ece": "ECE", "brier": "Brier"}
 
 
@@ -62,13 +63,16 @@ def failure_cases(figures: dict[str, Any]) -> str:
         for pair in figures["confusions"]
     ]
     lines = ["Most frequent confusions: " + ("; ".join(pairs) or "none") + "."]
-    weakest = sorted(figures["per_class"].items(), key=lambda item: item[1]["f1"])[:WORST_SHOWN]
+    shown = {label: row for label, row in figures["per_class"].items() if row["support"]}
+    weakest = sorted(shown.items(), key=lambda item: item[1]["f1"])[:WORST_SHOWN]
     lines += [
         f"Weak class {label}: F1 {row['f1']:.3f}; {row['recall']:.1%} of its {row['support']} are"
         f" found{_few(row['support'])}, {row['precision']:.1%} of {row['answered']} answers are"
         " right."
         for label, row in weakest
     ]
+    missing = [label for label in figures["per_class"] if label not in shown]
+    lines += [f"No picture of {label} was scored." for label in missing]
     groups = {
         f"{name} {value}": row
         for name, found in figures["robustness"]["groups"].items()
@@ -130,7 +134,7 @@ def by_attribute(found: dict[str, Any]) -> str:
     """Return one attribute's groups, gaps and tests."""
     rows = [
         [
-            f"{value}{_few(row['n'])}",
+            f"{value}{FEW_SAID if row['few'] else ''}",
             f"{row['n']} ({row['units']})",
             _share(row),
             number(row["macro_precision"]),
@@ -153,6 +157,11 @@ def by_attribute(found: dict[str, Any]) -> str:
             f" {found['shuffled']}: " + ("; ".join(tested) or "one group, nothing to test") + ".",
         ]
     )
+
+
+def told(row: dict[str, Any]) -> float | None:
+    """Return a class's precision, or None where nothing was called so."""
+    return float(row["precision"]) if row["answered"] else None
 
 
 def widest(gaps: dict[str, Any]) -> str:
@@ -180,10 +189,15 @@ def _head(figures: dict[str, Any]) -> str:
     return (
         f"By `trainer evaluate` through ONNX Runtime on the validation split: {figures['data']},"
         f" {figures['n']} labelled pictures. The split chose the best pass and the temperature, so"
-        " these figures flatter a little; nothing was learnt from it. One pass a picture, no"
+        " these figures flatter a little. One pass a picture, no"
         " averaging over views. Brackets are 95 % bootstrap intervals over"
         f" {figures['interval_over']}s"
-        + ("." if figures["interval_over"] == "person" else ": who is shown is not known.")
+        + (
+            "; those called Wilson take every picture for itself, which is too narrow where one"
+            " person is shown several times."
+            if figures["interval_over"] == "person"
+            else ": who is shown is not known."
+        )
     )
 
 
@@ -192,9 +206,9 @@ def _overall(figures: dict[str, Any]) -> list[list[str]]:
         [
             said.replace("_", "-"),
             str(row["n"]),
-            *(with_ends(row[name], row["intervals"][name]) for name in NAMES),
+            *(with_ends(row[name], row["intervals"].get(name)) for name in NAMES),
         ]
-        for said, row in {"all": figures, **figures["subsets"]}.items()
+        for said, row in {"all": figures, **scored_subsets(figures)}.items()
     ]
 
 
@@ -203,11 +217,11 @@ def _classes(figures: dict[str, Any]) -> str:
         [
             label,
             str(row["support"]),
-            f"{with_ends(row['precision'], row['precision_wilson'])} of {row['answered']}",
+            f"{with_ends(told(row), row['precision_wilson'])} of {row['answered']}",
             with_ends(row["npv"], row["intervals"]["npv"]),
-            with_ends(row["recall"], row["intervals"]["recall"]),
+            with_ends(row["recall"] if row["support"] else None, row["intervals"]["recall"]),
             number(row["specificity"]),
-            with_ends(row["f1"], row["intervals"]["f1"]),
+            with_ends(row["f1"] if row["support"] else None, row["intervals"]["f1"]),
             f"{number(row['at_prevalence']['ppv'])} / {number(row['at_prevalence']['npv'])}",
         ]
         for label, row in figures["per_class"].items()
@@ -254,7 +268,7 @@ def _share(row: dict[str, Any]) -> str:
 
 
 def _few(n: int) -> str:
-    return " (few: says little)" if n < FEW else ""
+    return FEW_SAID if n < FEW else ""
 
 
 def _value(value: Any) -> str:

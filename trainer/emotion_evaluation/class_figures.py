@@ -93,6 +93,7 @@ def face_figures(
         ``metrics.Scores`` as a dict with ``per_class`` as above, and ``brier``.
 
     Raises:
+        ContractError: a probability is NaN or infinite.
         DatasetError: no target has a label.
     """
     scores = metrics.score(targets, probabilities)

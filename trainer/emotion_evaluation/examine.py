@@ -26,6 +26,12 @@ from trainer.examination import Examination
 
 Mask = npt.NDArray[np.bool_]
 WRONG_SHOWN = 5
+NOTHING: dict[str, Any] = {
+    "n": 0,
+    **dict.fromkeys(("accuracy", "macro_f1", "ece", "brier")),
+    "per_class": {},
+}
+"""Figures of no picture."""
 
 
 def examine_faces(examination: Examination, design: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,25 +43,22 @@ def examine_faces(examination: Examination, design: Mapping[str, Any]) -> dict[s
             experiment), and ``train_counts`` (label to pictures learnt from) where known.
 
     Returns:
-        As ``face_figures`` with intervals, of all and of ``subsets``; ``calibration_before`` and
-        ``calibration_after`` the temperature; ``risk_coverage``; ``confusions``, the most frequent
-        first; ``by`` attribute; ``robustness``; ``mcnemar`` where a baseline is named;
-        ``through_detector`` where asked for; ``design``;
-        ``notes``, sentences for the reader.
+        Of all and each of ``subsets``: as ``face_figures`` with intervals; ``calibration_before``
+        and ``calibration_after`` the temperature; ``risk_coverage``; ``mcnemar`` where a baseline
+        is named. Of all: ``confusions``, the most frequent first; ``by`` attribute; ``robustness``;
+        ``through_detector`` where asked for; ``design``; ``notes``, sentences for the reader.
+        Where copies were asked for and nothing else is there, ``duplicate_free`` is ``NOTHING``.
     """
-    split, wishes, said = examination.split, examination.wishes, examination.probabilities
-    labels, targets = examination.bundle.manifest.labels, split.targets.numpy()
-    temperature = examination.bundle.manifest.calibration.temperature
-    masks = examination.subsets
-    figures = _part(examination, np.ones(len(targets), dtype=np.bool_))
-    notes = [
-        f"no {name} picture: no such figures" for name, mask in masks.items() if not mask.any()
-    ]
+    wishes, labels = examination.wishes, examination.bundle.manifest.labels
+    figures = _part(examination, np.ones(len(examination.split.targets), dtype=np.bool_))
+    masks = {name: mask for name, mask in examination.subsets.items() if mask.any()}
+    subsets = {name: _part(examination, mask) for name, mask in masks.items()}
+    if wishes.duplicates_of is not None:
+        subsets.setdefault("duplicate_free", NOTHING)
+    named = examination.subsets | subsets
+    notes = [f"no {name} picture: no such figures" for name in named if name not in masks]
     figures |= {
-        "subsets": {name: _part(examination, mask) for name, mask in masks.items() if mask.any()},
-        "calibration_before": calibration(targets, uncalibrated(said, temperature)),
-        "calibration_after": calibration(targets, said),
-        "risk_coverage": risk_coverage(targets, said, wishes.selective_accuracy),
+        "subsets": subsets,
         "confusions": named_confusions(figures["confusion"], labels),
         "by": _by(examination),
         "robustness": _robustness(examination),
@@ -63,15 +66,6 @@ def examine_faces(examination: Examination, design: Mapping[str, Any]) -> dict[s
     }
     if wishes.through_detector:
         figures["through_detector"] = _through_detector(examination)
-    if examination.baseline is not None:
-        paired = compare(
-            targets,
-            said,
-            examination.baseline.probabilities,
-            split.groups,
-            resamples=wishes.resamples,
-        )
-        figures["mcnemar"] = {"name": examination.baseline.name, **paired}
     if figures["interval_over"] == "picture":
         notes.append(
             "Who is shown is not known: intervals are over pictures and too narrow where one"
@@ -107,7 +101,7 @@ def _through_detector(examination: Examination) -> dict[str, Any]:
         choice.open(),
         conditioning,
         predict,
-        name=choice.detail,
+        name=choice.detail.partition(", installed in ")[0],  # a card tells no folder
     )
 
 
@@ -142,7 +136,18 @@ def _part(examination: Examination, mask: Mask) -> dict[str, Any]:
     said, wishes = examination.probabilities[mask], examination.wishes
     figures = face_figures(targets, said, examination.bundle.manifest.labels, wishes.prevalence)
     groups = examination.split.groups[mask]
-    return add_intervals(figures, targets, said, groups, resamples=wishes.resamples)
+    temperature = examination.bundle.manifest.calibration.temperature
+    figures = add_intervals(figures, targets, said, groups, resamples=wishes.resamples) | {
+        "calibration_before": calibration(targets, uncalibrated(said, temperature)),
+        "calibration_after": calibration(targets, said),
+        "risk_coverage": risk_coverage(targets, said, wishes.selective_accuracy),
+    }
+    other = examination.baseline
+    if other is not None:
+        theirs = other.probabilities[mask]
+        paired = compare(targets, said, theirs, groups, resamples=wishes.resamples)
+        figures["mcnemar"] = {"name": other.name, **paired}
+    return figures
 
 
 def _by(examination: Examination) -> dict[str, Any]:

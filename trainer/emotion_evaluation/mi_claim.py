@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from edge_app.inference.manifest import FaceConditioning, Manifest
-from trainer.emotion_evaluation.card import against_baseline, failure_cases, plain_lines
-from trainer.emotion_evaluation.style import with_ends
+from trainer.emotion_evaluation.card import against_baseline, failure_cases, plain_lines, told
+from trainer.emotion_evaluation.style import scored_subsets, with_ends
 from trainer.model_card import table
 
 Item = tuple[str, str]
@@ -88,7 +88,7 @@ def _design(manifest: Manifest, figures: dict[str, Any]) -> list[Item]:
         ("Cohorts: learnt from and scored", cohort),
         (
             "Are the cohorts like the real setting?",
-            "Not shown: web or posed pictures. " + manifest.limits,
+            "Not shown by these figures. " + manifest.limits,
         ),
         ("Baseline", baseline),
     ]
@@ -106,8 +106,8 @@ def _data(manifest: Manifest, figures: dict[str, Any]) -> list[Item]:
         if figures.get("leak")
         else f"No {_unit(figures)} stands on both sides; the split is refused otherwise. "
         + (
-            f"Copies of pictures in the unclean training data:{removed} of those scored; all"
-            " figures are given with and without them."
+            f"Copies of pictures in the unclean training data:{removed} of those scored;"
+            " scores, calibration and comparisons are measured with and without them."
             if copies is not None
             else f"Duplicate table: {NOT_DONE}, nothing to compare with (`--duplicates-of`)."
         )
@@ -175,7 +175,7 @@ def _performance(manifest: Manifest, figures: dict[str, Any]) -> list[Item]:
         f" macro-F1 {with_ends(figures['macro_f1'], intervals['macro_f1'])}, because rare classes"
         " count as much as frequent ones in it."
     )
-    for name, part in figures["subsets"].items():
+    for name, part in scored_subsets(figures).items():
         ends = part["intervals"]
         primary += (
             f" {name.replace('_', '-').capitalize()} ({part['n']} pictures): accuracy"
@@ -183,7 +183,7 @@ def _performance(manifest: Manifest, figures: dict[str, Any]) -> list[Item]:
             f" {with_ends(part['macro_f1'], ends['macro_f1'])}."
         )
     values = "; ".join(
-        f"{label} {with_ends(row['precision'], row['precision_wilson'])} of {row['answered']}"
+        f"{label} {with_ends(told(row), row['precision_wilson'])} of {row['answered']}"
         for label, row in figures["per_class"].items()
     )
     compared = (

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 
 from edge_app.errors import ContractError
-from trainer.emotion_evaluation.uncertainty import OVERALL, Counted, unit_of
+from trainer.emotion_evaluation.uncertainty import STEADY, Counted, unit_of
 from trainer.examination import RESAMPLES
 from trainer.intervals import bootstrap_over_groups
 
@@ -64,14 +64,14 @@ def compare(
         resamples: draws.
 
     Returns:
-        The keys of ``mcnemar``; ``model`` and ``baseline`` figures; ``gain``: figure to value, low
-        and high (95 %, model minus baseline, paired bootstrap); ``interval_over``.
+        The keys of ``mcnemar``; ``model`` and ``baseline`` figures; ``gain``: ``STEADY`` to value,
+        low and high (95 %, model minus baseline, paired bootstrap); ``interval_over``.
     """
     first, second = Counted(targets, probabilities), Counted(targets, baseline)
 
     def gain(rows: npt.NDArray[np.int64]) -> dict[str, float]:
         ours, theirs = first.overall(rows), second.overall(rows)
-        return {name: ours[name] - theirs[name] for name in OVERALL}
+        return {name: ours[name] - theirs[name] for name in STEADY}
 
     found = bootstrap_over_groups(gain, groups, resamples=resamples)
     everything = np.arange(len(targets))
@@ -81,7 +81,7 @@ def compare(
         "baseline": second.overall(everything),
         "gain": {
             name: {"value": found[name].value, "low": found[name].low, "high": found[name].high}
-            for name in OVERALL
+            for name in STEADY
         },
         "interval_over": unit_of(groups),
     }

@@ -16,7 +16,7 @@ from trainer.emotion_evaluation.picture_groups import groups_picture
 from trainer.emotion_evaluation.picture_reliability import reliability_picture
 from trainer.emotion_evaluation.picture_risk_coverage import risk_coverage_picture
 from trainer.emotion_evaluation.picture_samples import samples_picture
-from trainer.emotion_evaluation.style import DPI
+from trainer.emotion_evaluation.style import DPI, scored_subsets
 from trainer.experiment import Split
 
 
@@ -62,7 +62,7 @@ def _pictures(
     head = f"{figures['bundle']} on {figures['data']}"
     accuracy = figures["accuracy"]
     yield "confusion.png", confusion_picture(figures, head)
-    for name, part in figures["subsets"].items():
+    for name, part in scored_subsets(figures).items():
         said = name.replace("_", "-")
         yield f"confusion_{name}.png", confusion_picture(part, f"{head}, {said}")
     yield "reliability.png", reliability_picture(figures, head)

@@ -1,6 +1,8 @@
-"""How every picture of this package looks."""
+"""How every picture and number of this package looks, and which parts are shown."""
 
 from __future__ import annotations
+
+from typing import Any
 
 BLUE = "#1b3f73"
 RED = "#c00000"
@@ -19,3 +21,8 @@ def with_ends(value: float | None, ends: list[float] | None) -> str:
     if value is None or ends is None:
         return number(value)
     return f"{value:.3f} [{ends[0]:.3f}, {ends[1]:.3f}]"
+
+
+def scored_subsets(figures: dict[str, Any]) -> dict[str, Any]:
+    """Return ``subsets`` that have examples: there are no figures of nothing to show."""
+    return {name: part for name, part in figures["subsets"].items() if part["n"]}

@@ -39,9 +39,10 @@ def subgroups(
         seed: start of the shuffles.
 
     Returns:
-        ``groups``: value to n, units, few, accuracy, accuracy_wilson, macro precision, recall and
-        F1, and recall, precision, f1 and support by class; ``unknown`` (n left out); ``gaps``:
-        accuracy, recall by class (None where fewer than two values have the class) and
+        ``groups``: value to n, units (persons or pictures), few (units), accuracy,
+        accuracy_wilson, macro precision, recall and F1, and recall, precision, f1 and support by
+        class; ``unknown`` (n left out); ``gaps``: accuracy, recall by class (None where fewer than
+        two values have the class) and
         ``equal_opportunity``, the largest of those, which is of class ``widest`` with
         ``widest_least_n`` examples or more a value; ``worst``: value of the lowest accuracy among
         those that are not few; ``tests``: accuracy and each class's recall to ``p`` and ``p_holm``;
@@ -80,11 +81,11 @@ def _row(
     precision, recall, f1 = metrics.class_figures(confusion)
     support = confusion.sum(axis=1)
     occurs = (confusion.sum(axis=0) + support) > 0
-    n, right = int(here.sum()), int(np.trace(confusion))
+    n, right, units = int(here.sum()), int(np.trace(confusion)), len(np.unique(groups[here]))
     return {
         "n": n,
-        "units": len(np.unique(groups[here])),
-        "few": n < FEW,
+        "units": units,
+        "few": units < FEW,
         "accuracy": right / n,
         "accuracy_wilson": list(wilson(right, n)),
         "macro_precision": float(precision[occurs].mean()),

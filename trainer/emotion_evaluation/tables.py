@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
-from trainer.emotion_evaluation.card import widest
+from trainer.emotion_evaluation.card import told, widest
 from trainer.emotion_evaluation.style import number, with_ends
 from trainer.metrics import FEW
 
@@ -37,6 +37,13 @@ def face_tables(figures: dict[str, Any]) -> Iterator[RenderableType]:
         yield _groups(f"{name} of the picture: robustness, not fairness", found)
     if "corruptions" in figures["robustness"]:
         yield _corruptions(figures["robustness"]["corruptions"])
+    if "through_detector" in figures:
+        through = figures["through_detector"]
+        yield (
+            f"Through {through['detector']}, in made-up frames: {through['found']:.1%} found,"
+            f" accuracy {number(through['accuracy']['through'])}, on the bare pictures"
+            f" {number(through['accuracy']['bare'])}."
+        )
     if "mcnemar" in figures:
         found = figures["mcnemar"]
         gain = found["gain"]["accuracy"]
@@ -59,8 +66,8 @@ def _classes(figures: dict[str, Any]) -> Table:
         table.add_row(
             label,
             f"{row['support']}{'!' if row['support'] < FEW else ''}",
-            number(row["recall"]),
-            number(row["precision"]),
+            number(row["recall"] if row["support"] else None),
+            number(told(row)),
             f"{low:.3f}-{high:.3f}",
             str(row["answered"]),
             number(row["npv"]),
@@ -84,10 +91,12 @@ def _groups(title: str, found: dict[str, Any]) -> Table:
             number(row["macro_f1"]),
         )
     tested = found["tests"].get("accuracy", {})
+    few = any(row["few"] for row in found["groups"].values())
     table.caption = (
         f"accuracy gap {number(found['gaps']['accuracy'])} (Holm p"
         f" {number(tested.get('p_holm'))}), largest recall gap of a class"
         f" {number(found['gaps']['equal_opportunity'])} ({widest(found['gaps'])})"
+        + (f". ! fewer than {FEW} {found['shuffled']}s: says little." if few else "")
     )
     return table
 

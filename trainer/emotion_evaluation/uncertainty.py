@@ -13,7 +13,9 @@ from trainer.emotion_evaluation.class_figures import SHARES, class_shares
 from trainer.examination import RESAMPLES
 from trainer.intervals import Interval, bootstrap_over_groups
 
-OVERALL = ("accuracy", "macro_f1", "ece", "brier")
+STEADY = ("accuracy", "macro_f1", "brier")
+"""Figures with an interval. A bootstrap of the ECE strays upwards, since doubled pictures make its
+bins rougher: its interval would leave out values that are true, at times the figure itself."""
 PIXEL_HASH = re.compile(r"[0-9a-f]{32,64}")
 Figures = dict[str, float]
 
@@ -45,7 +47,7 @@ class Counted:
         return counts.reshape(self.n_labels, self.n_labels)
 
     def overall(self, rows: npt.NDArray[np.int64]) -> Figures:
-        """Return ``OVERALL`` of some rows, which may occur more than once."""
+        """Return ``STEADY`` and ECE of some rows, which may occur more than once."""
         confusion = self.confusion(rows)
         occurs = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
         gaps = np.bincount(self._bins[rows], weights=self._surplus[rows])
@@ -81,7 +83,7 @@ def add_intervals(
         resamples: draws.
 
     Returns:
-        The same with ``intervals``: figure to [low, high], also within each of ``per_class``;
+        The same with ``intervals``: ``STEADY`` to [low, high], also within each of ``per_class``;
         None where no draw had the figure. ``interval_over``: person or picture.
     """
     counted = Counted(targets, probabilities)
@@ -93,7 +95,7 @@ def add_intervals(
     return {
         **figures,
         "per_class": classes,
-        "intervals": {name: _ends(found[name]) for name in OVERALL},
+        "intervals": {name: _ends(found[name]) for name in STEADY},
         "interval_over": unit_of(groups),
     }
 

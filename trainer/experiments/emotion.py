@@ -118,16 +118,17 @@ class EmotionExperiment(Experiment):
     def start(self, model: nn.Module) -> None:
         """Cut weights out of a wider run, or read pretrained ones, where the recipe says so."""
         if self.options.narrowed_from is not None:
-            wide = finished_run(self.options.narrowed_from)
+            wide = finished_run(self.options.narrowed_from, self.options.classes)
             model.load_state_dict(narrowed(wide.load_best().weights, self.options.channels))
         put_pretrained(model, self.options)
 
     def story(self) -> str:
         """Return who taught the network and what it started from."""
         options = self.options
-        said = [f"Taught by {origin(run)}" for run in options.teachers]
+        said = [f"Taught by {origin(run, options.classes)}" for run in options.teachers]
         if options.narrowed_from is not None:
-            said.append(f"Started from the weightiest channels of {origin(options.narrowed_from)}")
+            wide = origin(options.narrowed_from, options.classes)
+            said.append(f"Started from the weightiest channels of {wide}")
         return " ".join(said)
 
     def augment(
@@ -153,7 +154,7 @@ class EmotionExperiment(Experiment):
         if not options.teachers:
             return targets
         if self._teachers is None:
-            self._teachers = Teachers(options.teachers, n_labels)
+            self._teachers = Teachers(options.teachers, options.classes)
         if not targets.is_floating_point():
             targets = functional.one_hot(targets, n_labels).float()
         share = options.teacher_share

@@ -14,6 +14,14 @@ from trainer.experiment import BundleParts, Split
 from trainer.experiments.emotion_options import EmotionOptions
 
 FER2013 = "FER-2013"
+LIMITS_OF_FER2013 = (
+    "Learnt from web pictures, many posed, without age, gender or origin: no subgroup was or can be"
+    " tested. People agree with these labels about 65 times in 100."
+)
+LIMITS_OF_OWN = (
+    "Learnt from the trainer's own pictures: whom they show, how they were taken and how far people"
+    " agree with their labels is not known here."
+)
 
 
 def left_out(options: EmotionOptions) -> list[str]:
@@ -26,6 +34,11 @@ def left_out(options: EmotionOptions) -> list[str]:
     return left_out
 
 
+def is_own(train: Split | None) -> bool:
+    """Return whether other pictures than FER-2013's were learnt from, as for ``learnt_from``."""
+    return train is not None and not train.name.startswith(FER2013)
+
+
 def learnt_from(options: EmotionOptions, train: Split | None) -> Data:
     """Return what the manifest says of the pictures that were learnt from.
 
@@ -33,7 +46,7 @@ def learnt_from(options: EmotionOptions, train: Split | None) -> Data:
         options: what was cleaned away.
         train: the split learnt from; None: FER-2013's, which the recipes we ship are for.
     """
-    if train is None or train.name.startswith(FER2013):
+    if train is None or not is_own(train):
         without = left_out(options)
         return Data(
             name=f"{FER2013} Training" + (f", without {', '.join(without)}" if without else ""),
@@ -95,8 +108,7 @@ def parts(options: EmotionOptions, train: Split | None = None) -> BundleParts:
         data=(learnt_from(options, train),),
         intended_use="Rolling facial expression of one consenting adult in front of a camera, "
         "for research. Facial expression, not felt emotion. Not a medical device.",
-        limits="Learnt from web pictures, many posed, without age, gender or origin: no "
-        "subgroup was or can be tested. Stiff faces (Parkinson's disease, palsy) read as "
-        "neutral or sad. Seen from the side, in the dark, or covered, it guesses. People "
-        "agree with these labels about 65 times in 100.",
+        limits=(LIMITS_OF_OWN if is_own(train) else LIMITS_OF_FER2013)
+        + " Stiff faces (Parkinson's disease, palsy) read as neutral or sad. Seen from the side,"
+        " in the dark, or covered, it guesses.",
     )

@@ -46,7 +46,10 @@ def load_splits(pictures: FacePictures, path: Path, options: EmotionOptions) -> 
     """
     data = pictures.at(path)
     if options.split == "own":
-        train, validation, _ = _divided(pictures, data, options)
+        train, validation, test = _divided(pictures, data, options)
+        train, _ = fer2013.clean(
+            train, test, drop_copies=options.clean_copies, drop_conflicting=False, drop_blank=False
+        )
     else:
         train, validation = _official(pictures, data, path)
     names = _name(train, data), _name(validation, data)
@@ -101,6 +104,11 @@ def load_evaluation(pictures: FacePictures, path: Path, options: EmotionOptions)
     if options.split == "own":
         _, validation, test = _divided(pictures, data, options)
         held_out = test if len(test.labels) else validation
+        total = sum(len(faces.labels) for faces in data.faces.values())
+        pictures.note(
+            f"{called(path)}: divided as for training, so {len(held_out.labels):,} of {total:,}"
+            " pictures are scored"
+        )
         return _split(pictures, held_out, _name(held_out, data))
     usage = next((usage for usage in TO_SCORE if usage in data.faces), None)
     if usage is None:
@@ -143,10 +151,10 @@ def subset_masks(
     ours = split.inputs[0].numpy()[:, 0]
     data = pictures.at(path)
     if duplicates_of is None or locate(duplicates_of) == locate(path):
-        beside = [data.faces[usage] for usage in (TRAINING, OWN_TRAIN) if usage in data.faces]
-        if not beside or len(beside[0].labels) == len(split.targets):
+        learnt = _learnt_beside(pictures, data)
+        if learnt is None or tuple(learnt.names.tolist()) == split.examples:
             return {}
-        return {"duplicate_free": ~np.isin(picture_hashes(ours), beside[0].hashes)}
+        return {"duplicate_free": ~np.isin(picture_hashes(ours), learnt.hashes)}
     theirs = pictures.hashes(duplicates_of, but=path)
     if theirs.unreadable:
         pictures.note(
@@ -163,6 +171,13 @@ def subset_masks(
         pictures.note(f"{called(duplicates_of)} holds every picture that is scored: no {name}")
         del masks[name]
     return masks
+
+
+def _learnt_beside(pictures: FacePictures, data: FaceData) -> Faces | None:
+    """Return what is learnt from at a place that also holds what is scored."""
+    if pictures.options.split == "own":
+        return _divided(pictures, data, pictures.options)[0]
+    return next((data.faces[one] for one in (TRAINING, OWN_TRAIN) if one in data.faces), None)
 
 
 def _official(pictures: FacePictures, data: FaceData, path: Path) -> tuple[Faces, Faces]:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from trainer.datasets import fer2013
-from trainer.datasets.face_labels import expression
+from trainer.datasets.face_labels import class_key
 from trainer.experiment import ExperimentOptions
 
 ModelName = Literal[
@@ -140,8 +140,11 @@ class EmotionOptions(ExperimentOptions):
 
     @model_validator(mode="after")
     def _classes_differ(self) -> EmotionOptions:
-        if len({expression(name) or name for name in self.classes}) < len(self.classes):
-            raise ValueError("classes names an expression twice")
+        keys = {class_key(name) for name in self.classes}
+        if len(keys) < len(self.classes) or "" in keys:
+            raise ValueError(
+                "classes need names that differ in their letters a to z, one an expression"
+            )
         return self
 
     @model_validator(mode="after")
@@ -154,6 +157,12 @@ class EmotionOptions(ExperimentOptions):
     def _only_a_resnet_is_pretrained(self) -> EmotionOptions:
         if self.pretrained is not None and self.model not in RESNETS:
             raise ValueError(f"pretrained weights fit {', '.join(RESNETS)}, not {self.model}")
+        return self
+
+    @model_validator(mode="after")
+    def _only_ours_is_narrowed(self) -> EmotionOptions:
+        if self.narrowed_from is not None and self.model != "face_vgg":
+            raise ValueError(f"narrowed_from fits face_vgg, not {self.model}: set it to null")
         return self
 
     @model_validator(mode="after")

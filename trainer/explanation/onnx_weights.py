@@ -2,7 +2,8 @@
 
 The exporter keeps the names of most weights; of a convolution with batch normalisation behind it,
 it stores one convolution that does both, whose node has the name of the torch module. That goes
-back into the convolution, and the batch normalisation becomes an identity plus the bias.
+back into the convolution, and the batch normalisation becomes an identity plus the bias. A linear
+layer without a bias becomes a product with its weights turned.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def put_onnx_weights(model: nn.Module, path: Path, example: Tensor) -> None:
             source=str(path),
             next_step="Explain the float bundle that it was made from, such as exports/emotion",
         )
-    folded = _by_module(_folded(graph, stored), model)
+    folded, turned = _by_module(_folded(graph, stored), model), _turned(graph, stored)
     followers = _batch_norms(model, example)
     done: set[str] = set()
     for name, module in model.named_modules():
@@ -64,7 +65,7 @@ def put_onnx_weights(model: nn.Module, path: Path, example: Tensor) -> None:
                 done |= {f"{norm}.{key}" for key in model.get_submodule(norm).state_dict()}
     for name, value in model.state_dict().items():
         if name not in done and not name.endswith("num_batches_tracked"):
-            found = stored.get(PREFIX + name)
+            found = stored.get(PREFIX + name, turned.get(name))
             if found is None:
                 raise _not_found(name, path)
             _put(value, found, name, path)
@@ -81,6 +82,15 @@ def _folded(
             bias = stored[node.input[2]] if len(node.input) > 2 else None
             found[_module_name(parts)] = (stored[node.input[1]], bias)
     return found
+
+
+def _turned(graph: onnx.GraphProto, stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return parameter name to weights of linear layers without a bias, as torch holds them."""
+    return {
+        f"{_module_name(node.name.strip('/').split('/')[1:-1])}.weight": stored[node.input[1]].T
+        for node in graph.node
+        if node.op_type == "MatMul" and node.input[1] in stored
+    }
 
 
 def _by_module(
