@@ -107,6 +107,6 @@ install_environment() { # extras
 # The environment of developers: every extra, the training part included.
 ensure_development_environment() {
     need_git
-    ensure_environment .venv-dev "[dashboard,dev,mqtt,report,train]" \
+    ensure_environment .venv-dev "[dashboard,dev,mqtt,report,tensorboard,train]" \
         "Installing everything for development, once, some minutes (PyTorch is large) ..."
 }

@@ -105,7 +105,7 @@ def test_a_signal_ends_it_with_everything_written(tmp_path: Path, number: signal
 
 def test_a_stream_that_cannot_open_never_stops_the_other(tmp_path: Path) -> None:
     config = configure(tmp_path, recording="missing.csv")
-    done = edge_app("run", config, "--duration", "4")
+    done = edge_app("run", config, "--duration", "8")
     assert done.returncode == 4
     assert "file: failed" in done.stdout
     assert "nothing ever came from it" in done.stdout

@@ -221,11 +221,7 @@ def _quantise_one(source: Path, target: Path, examples: npt.NDArray[Any], settin
         "percentile": quantization.CalibrationMethod.Percentile,
         "entropy": quantization.CalibrationMethod.Entropy,
     }[setting.calibration]
-    extra: dict[str, float | bool] = {
-        "ActivationSymmetric": True
-    }  # TensorRT wants zero points of 0
-    if setting.calibration == "percentile":
-        extra["CalibPercentile"] = PERCENTILE
+    extra = {"CalibPercentile": PERCENTILE} if setting.calibration == "percentile" else {}
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -244,7 +240,7 @@ def _quantise_one(source: Path, target: Path, examples: npt.NDArray[Any], settin
                 quant_format=quantization.QuantFormat.QDQ,
                 op_types_to_quantize=list(OPERATORS),
                 per_channel=True,
-                activation_type=quantization.QuantType.QInt8,  # ARM and x86 both have kernels
+                activation_type=quantization.QuantType.QUInt8,  # signed ones are slow on x86
                 weight_type=quantization.QuantType.QInt8,
                 nodes_to_exclude=kept,
                 calibrate_method=method,

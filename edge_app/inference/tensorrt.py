@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 NEEDS = (
     "On a Jetson install JetPack's python3-libnvinfer, use an environment with system site "
-    "packages, and `pip install 'bedside[tensorrt]'`"
+    "packages, and `pip install 'cuda-bindings<13'` (JetPack 6)"
 )
 
 
