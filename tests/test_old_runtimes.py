@@ -143,13 +143,18 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OldEnvironment]:
     shutil.rmtree(folder)
 
 
+INTEGERS = 0.05
+"""Processors round 8-bit sums differently."""
+
+
 def test_every_bundle_gives_its_golden_outputs_in_the_oldest_runtime(old: OldEnvironment) -> None:
     version, told = old.run(PLAIN, *BUNDLES)
     assert version == OLDEST
     assert set(told) == {path.name for path in BUNDLES} >= {"emotion", "sleep", "frailty"}
     for name, one in told.items():
         assert one["compared"] > 0, name
-        assert one["worst"] <= one["allowed"] <= 1e-3, (name, one)
+        assert one["worst"] <= one["allowed"], (name, one)
+        assert one["allowed"] <= (INTEGERS if name.endswith("_int8") else 1e-3), (name, one)
 
 
 def test_a_golden_output_that_is_missed_is_seen_there(old: OldEnvironment, tmp_path: Path) -> None:
