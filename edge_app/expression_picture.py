@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from edge_app.errors import ConfigError
 from edge_app.expression_record import PICTURE_FILE, WINDOW_S, ExpressionRecord
 from edge_app.expression_report import UNSURE
 from edge_app.expression_timeline import Point
-from edge_app.sinks.files import make_private, writing_to
+from edge_app.figure_file import new_figure, save_figure
 
 _COLOURS = ("#c0392b", "#7f8c3a", "#7d3c98", "#f2b134", "#2e6da4", "#e67e22", "#bfc9ca", "#17a589")
 _UNSURE_COLOUR = "#f0f0f0"
@@ -36,16 +35,8 @@ def draw_expressions(record: ExpressionRecord, folder: Path, name: str = PICTURE
         ConfigError: matplotlib is not installed.
         SinkError: the picture cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ConfigError(
-            "pictures need matplotlib",
-            source="edge-app report",
-            next_step="Install it with: pip install 'bedside[report]'",
-        ) from error
     unit_s, unit = (3600.0, "hours") if record.time.length_s >= 7200.0 else (60.0, "minutes")
-    figure = Figure(figsize=(11, 7), layout="constrained")
+    figure = new_figure((11, 7))
     shares, episodes, coverage = figure.subplots(3, 1, sharex=True, height_ratios=(4, 1.5, 1))
     points = _with_silences(record)
     times = np.array([point.at_s for point in points]) / unit_s
@@ -61,11 +52,7 @@ def draw_expressions(record: ExpressionRecord, folder: Path, name: str = PICTURE
         f"{simulated}{record.stream}: facial expression. Not a medical device, no alarm.",
         fontsize="medium",
     )
-    path = folder / name
-    with writing_to(path):
-        make_private(path)
-        figure.savefig(path, dpi=110)
-    return path
+    return save_figure(figure, folder / name)
 
 
 def _with_silences(record: ExpressionRecord) -> list[Point]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edge_app.errors import ConfigError
+from edge_app.figure_file import new_figure, save_figure
 from edge_app.gait_report import PHASES, GaitReport, lacking, mean_of, plain_name, towards
-from edge_app.sinks.files import make_private, writing_to
 
 PICTURE_FILE = "gait.png"
 
@@ -26,15 +25,7 @@ def draw(report: GaitReport, folder: Path) -> Path:
         ConfigError: matplotlib is not installed.
         SinkError: the picture cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ConfigError(
-            "pictures need matplotlib",
-            source="edge-app report",
-            next_step="Install it with: pip install 'bedside[report]'",
-        ) from error
-    figure = Figure(figsize=(11, 8), layout="constrained")
+    figure = new_figure((11, 8))
     axes = figure.subplots(3, 2)
     _over_time(axes[0, 0], report, "stride_time_s", "stride time, s")
     _over_time(axes[0, 1], report, "stride_speed_mps", "stride speed, m/s")
@@ -49,11 +40,7 @@ def draw(report: GaitReport, folder: Path) -> Path:
         f"{summary['walking_s']:.0f} s of walking. Not a medical device.",
         fontsize="medium",
     )
-    path = folder / PICTURE_FILE
-    make_private(path)
-    with writing_to(path):
-        figure.savefig(path, dpi=110)
-    return path
+    return save_figure(figure, folder / PICTURE_FILE)
 
 
 def _over_time(axes: Any, report: GaitReport, name: str, title: str) -> None:

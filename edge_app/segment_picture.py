@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from edge_app.errors import ConfigError, PreprocessError
+from edge_app.figure_file import save_figure
 from edge_app.preprocess.face import Picture, to_grey
 from edge_app.preprocess.segmentation.histogram import entropy_bits, normalised_histogram
 from edge_app.preprocess.segmentation.thresholds import basic_global_threshold, otsu_threshold
 from edge_app.segment import METHODS, SegmentOptions, segment
-from edge_app.sinks.files import make_private, writing_to
 
 _COLUMNS = 4
 _MASKS = frozenset(METHODS) - {"kmeans-colour", "kmeans-colour-place", "equalised", "clahe"}
@@ -51,9 +51,7 @@ def draw_sheet(rgb: Picture, options: SegmentOptions, path: Path, title: str) ->
     for axes, name in zip(panels[2:], METHODS, strict=False):
         _result(axes, rgb, name, options)
     figure.suptitle(title, fontsize="medium")
-    with writing_to(path):
-        make_private(path)
-        figure.savefig(path, dpi=110)
+    save_figure(figure, path)
 
 
 def _result(axes: Any, rgb: Picture, name: str, options: SegmentOptions) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_app.errors import ConfigError
-from edge_app.sinks.files import make_private, writing_to
+from edge_app.figure_file import new_figure, save_figure
 from edge_app.sleep_lights import clock_time
 from edge_app.sleep_record import Night
 from edge_app.sleep_report import NOTE, SleepReport, unknown_stretches, warm_up_stretches
@@ -43,16 +42,8 @@ def draw_night(report: SleepReport, folder: Path, name: str = PICTURE_FILE) -> P
         ConfigError: matplotlib is not installed.
         SinkError: the picture cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ConfigError(
-            "pictures need matplotlib",
-            source="edge-app report",
-            next_step="Install it with: pip install 'bedside[report]'",
-        ) from error
     night = report.night
-    figure = Figure(figsize=(11, 8), layout="constrained")
+    figure = new_figure((11, 8))
     stages, density, sureness = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 1))
     hours = np.arange(len(night.epochs) + 1) * night.epoch_s / 3600.0
     _hypnogram(stages, report, hours)
@@ -66,11 +57,7 @@ def draw_night(report: SleepReport, folder: Path, name: str = PICTURE_FILE) -> P
     _time_axis(sureness, night)
     simulated = "SIMULATED, " if night.simulated else ""
     figure.suptitle(f"{simulated}{night.stream}: estimated sleep stages. {NOTE}", fontsize="medium")
-    path = folder / name
-    make_private(path)
-    with writing_to(path):
-        figure.savefig(path, dpi=110)
-    return path
+    return save_figure(figure, folder / name)
 
 
 def _hypnogram(axes: Any, report: SleepReport, hours: Any) -> None:

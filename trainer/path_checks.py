@@ -45,18 +45,7 @@ def prove_writable(json_file: Path) -> None:
             source=str(json_file),
             next_step=f"Give --json a file, such as {json_file / 'figures.json'}",
         )
-    there_before = json_file.exists()
-    try:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.touch()
-        if not there_before:
-            json_file.unlink()
-    except OSError as error:
-        raise SinkError(
-            f"cannot write the figures: {error}",
-            source=str(json_file),
-            next_step="Give --json a file that can be written",
-        ) from error
+    _try_to_write(json_file, "the figures", "--json")
 
 
 def refuse_missing(data: Path) -> None:
@@ -91,15 +80,19 @@ def prove_picture(png_file: Path) -> None:
             source=str(png_file),
             next_step=f"Give --out a file, such as {png_file.with_suffix('.png')}",
         )
-    there_before = png_file.exists()
+    _try_to_write(png_file, "the picture", "--out")
+
+
+def _try_to_write(path: Path, what: str, option: str) -> None:
+    there_before = path.exists()
     try:
-        png_file.parent.mkdir(parents=True, exist_ok=True)
-        png_file.touch()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
         if not there_before:
-            png_file.unlink()
+            path.unlink()
     except OSError as error:
         raise SinkError(
-            f"cannot write the picture: {error}",
-            source=str(png_file),
-            next_step="Give --out a file that can be written",
+            f"cannot write {what}: {error}",
+            source=str(path),
+            next_step=f"Give {option} a file that can be written",
         ) from error
