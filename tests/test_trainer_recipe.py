@@ -24,6 +24,7 @@ SHIPPED = {
     "emotion_frozen_resnet50",
     "emotion_resnet50",
     "emotion",
+    "emotion_again",
     "emotion_teacher",
     "seq_sleep_net",
     "seq_sleep_net_bedside",
