@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import logging
 import os
 import pickle
 import shutil
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -529,9 +529,13 @@ def test_a_process_that_dies_is_told_and_its_fold_goes_on_next_time(
     tiny = recipe(passes=1)
     made = material_of(tiny, nights_dir)
     folds = leave_one_group_out(made.everyone.groups, choose=1, repeats=1, seed=1)[:2]
-    dying = partial(ProcessPoolExecutor, initializer=os._exit, initargs=(9,))
+
+    class Dying(ProcessPoolExecutor):
+        def __init__(self, workers, **options) -> None:
+            super().__init__(workers, **options | {"initializer": os._exit, "initargs": (9,)})
+
     with monkeypatch.context() as patched:
-        patched.setattr(fold_workers, "ProcessPoolExecutor", dying)
+        patched.setattr(fold_workers, "ProcessPoolExecutor", Dying)
         with pytest.raises(TrainingError, match=r"a process died: 2 fold.*repeat_1_00"):
             run_in_processes(failing, folds, tmp_path, QUIET, workers=1)
     run_folds(made, folds, tmp_path, QUIET)
@@ -551,9 +555,11 @@ def test_what_a_process_refuses_is_told_as_it_was(tmp_path, monkeypatch):
     monkeypatch.setattr(fold_workers, "ProcessPoolExecutor", Threads)
     monkeypatch.setattr(fold_workers, "_material", [])
     fold = leave_one_group_out(np.array(PEOPLE), choose=1, repeats=1, seed=1)[0]
+    level = logging.getLogger("trainer").level
     with pytest.raises(DatasetError, match=r"the disk is gone.*Plug it in") as refused:
         run_in_processes(failing, [fold], tmp_path, QUIET, workers=2)
     assert refused.value.source == "/mnt"
+    assert logging.getLogger("trainer").level == level  # only the others are made quiet
 
 
 def through_pickle(work, *args):

@@ -44,7 +44,9 @@ def run_in_processes(
     """
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(min(workers, len(folds)), mp_context=context) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(folds)), mp_context=context, initializer=_begin
+    ) as pool:
         try:
             running = [pool.submit(_work, again, fold, out) for fold in folds]
             for done, future in enumerate(as_completed(running), 1):
@@ -69,10 +71,13 @@ class _RefusedError(Exception):
     """Carries an error of ours from one process to another: its type, problem and details."""
 
 
-def _work(again: Again, fold: Fold, out: Path) -> str:
+def _begin() -> None:
     torch.set_num_threads(1)
     logging.getLogger("trainer").setLevel(logging.ERROR)  # said by the first process already
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+
+
+def _work(again: Again, fold: Fold, out: Path) -> str:
     try:
         if not _material:
             _material.append(again())
