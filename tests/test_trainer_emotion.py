@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from trainer.experiments.face_augmentation import cut_mix  # noqa: E402
 from trainer.learning_curve import Row  # noqa: E402
 from trainer.models.face_vgg import FaceVgg, shrinking  # noqa: E402
 from trainer.narrowing import narrowed  # noqa: E402
+from trainer.provenance import Provenance  # noqa: E402
 from trainer.splits import refuse_leak  # noqa: E402
 from trainer.teachers import Teachers  # noqa: E402
 
@@ -204,6 +206,17 @@ def test_a_resumed_run_drops_out_the_same_features_though_teachers_are_loaded_an
     assert torch.equal(*after)
 
 
+def test_the_story_names_teachers_and_their_own_teachers(tmp_path: Path) -> None:
+    first = finished(tmp_path / "first", channels=[4, 8])
+    second = finished(tmp_path / "second", channels=[4, 8], teachers=[str(first)])
+    by = Provenance("emotion", "trainer fit", "0123abcd", "2 cores", "Python", "2026-11-21")
+    (second / "run.json").write_text(json.dumps(asdict(by)))
+    options = {"channels": [4, 8], "teachers": [second], "narrowed_from": second}
+    told = EmotionExperiment(EmotionOptions.model_validate(options)).story()
+    origin = "second (pass 1, 0.5000; trainer fit; 0123abcd; itself taught by first)."
+    assert told == f"Taught by {origin} Started from the weights of {origin}"
+
+
 def test_teachers_see_every_second_picture_mirrored(tmp_path: Path) -> None:
     teachers = Teachers((finished(tmp_path / "wide", channels=[4, 8]),), LABELS)
     one = torch.randint(0, 256, (1, 1, 16, 16), generator=torch.Generator().manual_seed(3)).float()
@@ -332,9 +345,9 @@ def test_a_narrower_network_keeps_the_weightiest_channels_of_each_stage() -> Non
     narrow.load_state_dict(narrowed(wide.state_dict(), (4, 6)))
     grey = torch.rand(5, 1, 48, 48) * 255.0
     assert torch.allclose(narrow(grey), wide(grey), atol=1e-5)  # nothing but idle ones was lost
-    with pytest.raises(ConfigError, match="not a wider one"):
+    with pytest.raises(ConfigError, match="is narrower, or not of the same kind"):
         narrowed(wide.state_dict(), (8, 6))
-    with pytest.raises(ConfigError, match="not a wider one"):
+    with pytest.raises(ConfigError, match="is narrower, or not of the same kind"):
         narrowed(wide.state_dict(), (4, 6, 8))
 
 

@@ -2,7 +2,7 @@
 
 A channel weighs as much as the gains of the batch normalisations behind it (Liu et al. 2017, arXiv
 1708.06519). The cut costs accuracy that a few passes of training win back; it saves the passes that
-a start from random weights would need.
+a start from random weights would need. A network as narrow already lends all of its channels.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def narrowed(wide: Weights, channels: tuple[int, ...]) -> Weights:
     fits = len(had) == len(channels) and all(n <= m for n, m in zip(channels, had, strict=True))
     if not fits:
         raise ConfigError(
-            "the network to start from is not a wider one of the same kind",
+            "the network to start from is narrower, or not of the same kind",
             source="experiment.narrowed_from",
             expected=f"a face_vgg of {len(channels)} stages, none narrower than {list(channels)}",
             got=had,

@@ -122,11 +122,16 @@ def origin(path: Path, labels: tuple[str, ...]) -> str:
         labels: as for ``finished_run``.
 
     Returns:
-        Its name, best accuracy, command and commit.
+        Its name, best accuracy, command, commit and its own teachers.
 
     Raises:
         TrainingError: there is no such run, or it is not fit to learn from.
     """
+    from trainer.recipe import load_recipe
+
     run = finished_run(path, labels)
     best, by = run.load_best().row, run.provenance()
-    return f"{path.name} (pass {best.index + 1}, {best.accuracy:.4f}; {by.command}; {by.commit})."
+    before = getattr(load_recipe(path / "recipe.yaml").experiment.options, "teachers", ())
+    taught = f"; itself taught by {', '.join(its.name for its in before)}" if before else ""
+    said = f"pass {best.index + 1}, {best.accuracy:.4f}; {by.command}; {by.commit}{taught}"
+    return f"{path.name} ({said})."
