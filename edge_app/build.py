@@ -241,7 +241,7 @@ def build_job(
         network: which LSL outlets this device hears; None: the default.
         tap: put around every source of this stream; None: nothing.
     """
-    health = StreamHealth(config.name)
+    health = StreamHealth(config.name, bundle.backend)
     health.started(bundle.model_id)
     road = StreamRoad(
         bundle,

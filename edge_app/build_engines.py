@@ -15,8 +15,9 @@ from edge_app.contracts import Array
 from edge_app.errors import InferenceError
 from edge_app.inference.backends import Connect, precisions_of
 from edge_app.inference.bundle import Bundle, Parity, load_bundle, replay_golden
-from edge_app.inference.engine import Precision, Tell, TensorRt, read_l4t_release
+from edge_app.inference.engine import Precision, Tell, TensorRt
 from edge_app.inference.engine_cache import EngineCache, default_folder
+from edge_app.inference.l4t import read_l4t_release
 from edge_app.inference.tensorrt import EngineOpener, connect_tensorrt
 
 TIMED_RUNS = 200

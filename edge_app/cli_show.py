@@ -56,7 +56,8 @@ def finish_run(result: RunResult) -> None:
 
 
 def _show_health(health: StreamHealth, seen: Seen | None) -> None:
-    say(f"{health.stream}: {health.state}", "bold")
+    beside = f"; model on {health.backend}" if health.backend else ""
+    say(f"{health.stream}: {health.state}{beside}", "bold")
     if health.nothing_came:
         say("  nothing ever came from it", "red")
     if seen is not None and (seen.labels or seen.reasons):

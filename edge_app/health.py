@@ -41,6 +41,7 @@ class StreamHealth:
 
     Attributes:
         stream: its name.
+        backend: what runs its model, such as ``onnxruntime-cpu`` or ``tensorrt-fp16``.
         state: ``waiting`` is the pause before a restart.
         chunks: chunks received since the start of the program, over all restarts.
         samples: samples (frames) received.
@@ -61,6 +62,7 @@ class StreamHealth:
     """
 
     stream: str
+    backend: str = ""
     state: State = "starting"
     chunks: int = 0
     samples: int = 0
@@ -94,7 +96,7 @@ class StreamHealth:
         Args:
             model: name and hash of the bundle that reads it.
         """
-        self._note("start", model)
+        self._note("start", f"{model} on {self.backend}" if self.backend else model)
 
     def ended(self, state: State) -> None:
         """Note that the stream is not looked for any more.

@@ -164,7 +164,7 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
     source = _open_source(request, 0)
     out = make_writable_dir(request.out)
     part, episodes = out / f"{OUT_FILE}.part", out / f"{EPISODES_FILE}.part"
-    result = ReplayResult(out / OUT_FILE, StreamHealth(request.recording.name))
+    result = ReplayResult(out / OUT_FILE, StreamHealth(request.recording.name, bundle.backend))
     fan_out = FanOut([], strict=True)
     started_s = time.perf_counter()
 

@@ -102,8 +102,8 @@ class Supervisor:
 
     @property
     def status(self) -> str:
-        """Every stream and its state, in one line."""
-        return ", ".join(f"{worker.thread.name} {worker.state}" for worker in self._workers)
+        """Every stream, its state and what runs its model, in one line."""
+        return ", ".join(worker.status for worker in self._workers)
 
     def join(self, timeout_s: float) -> None:
         """Wait until all streams have ended, at most ``timeout_s``."""
@@ -143,9 +143,11 @@ class _Worker:
         self.thread = threading.Thread(target=self._run, name=job.health.stream, daemon=True)
 
     @property
-    def state(self) -> str:
-        """State of its stream."""
-        return self._job.health.state
+    def status(self) -> str:
+        """Name and state of its stream, and what runs its model."""
+        health = self._job.health
+        backend = f" ({health.backend})" if health.backend else ""
+        return f"{health.stream} {health.state}{backend}"
 
     @property
     def silent_s(self) -> float:

@@ -100,7 +100,8 @@ def test_a_signal_ends_it_with_everything_written(tmp_path: Path, number: signal
     health = last_health(tmp_path)
     assert {name: s["state"] for name, s in health.items()} == {"foot": "ended", "file": "ended"}
     assert sum(s["predictions"] for s in health.values()) == len(rows)
-    assert "foot: ended" in output
+    assert {s["backend"] for s in health.values()} == {"onnxruntime-cpu"}
+    assert "foot: ended; model on onnxruntime-cpu" in output
 
 
 def test_a_stream_that_cannot_open_never_stops_the_other(tmp_path: Path) -> None:

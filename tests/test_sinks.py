@@ -356,6 +356,18 @@ def test_an_answer_is_not_shown_as_present_when_data_has_ceased() -> None:
     assert output.getvalue() == "eeg: unknown, no data for 4 s [running]\n"
 
 
+def test_the_console_tells_what_runs_the_model() -> None:
+    health = StreamHealth("eeg", "tensorrt-fp16", state="running", trouble="slow")
+    sink, output = console_of(health, HandClock())
+    sink._next_plain_s = 0.0  # instead of waiting
+    sink.refresh()
+    assert output.getvalue().endswith("[running; tensorrt-fp16; slow]\n")
+    assert "tensorrt-fp16" in shown(sink)
+    assert health.snapshot()["backend"] == "tensorrt-fp16"
+    health.started("net@0123")
+    assert health.events_after(0)[-1].text == "net@0123 on tensorrt-fp16"
+
+
 @pytest.mark.parametrize("state", ["waiting", "failed", "ended"])
 def test_an_answer_is_not_shown_when_its_stream_is_not_running(state: str) -> None:
     health = StreamHealth("eeg", state="running", last_data_s=100.0)

@@ -21,13 +21,14 @@ from edge_app.inference.engine import (
     Precision,
     Tell,
     is_quantised,
-    read_l4t_release,
 )
 from edge_app.inference.engine_cache import EngineCache, default_folder
+from edge_app.inference.l4t import parse_l4t, read_l4t_release
 from edge_app.inference.manifest import GraphSpec
 from edge_app.inference.onnx_runtime import CUDA, OnnxRuntimeRunner
 from edge_app.inference.tensorrt import EngineOpener, same_tensors
 from tests.bundles import write_bundle
+from tests.conftest import ROOT
 
 
 class DoubleEngine:
@@ -201,7 +202,7 @@ def test_a_golden_mismatch_in_fp16_takes_fp32(
     assert worst is not None
     assert worst.max_abs_error == pytest.approx(0.1, rel=0.01)
     bundle = load_on_best_backend(folder, cache, lambda: trt)
-    assert {r.backend for r in bundle.runners.values()} == {"tensorrt-fp32"}
+    assert bundle.backend == "tensorrt-fp32"
     assert "strays from its golden values" in caplog.text
 
 
@@ -222,7 +223,7 @@ def test_nothing_left_falls_back_to_the_cpu_loudly(
     trt = DoubleTensorRt(tmp_path, fp16=0.5, fp32=float("nan"))
     list(build_engines(folder, lambda _: None, cache=cache, connect=lambda: trt))
     bundle = load_on_best_backend(folder, cache, lambda: trt)
-    assert {r.backend for r in bundle.runners.values()} == {"onnxruntime-cpu"}
+    assert bundle.backend == "onnxruntime-cpu"
     require_golden(bundle)
     warned = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     for name in ("tensorrt-fp16", "tensorrt-fp32", "onnxruntime-tensorrt", "onnxruntime-cuda"):
@@ -239,7 +240,7 @@ def test_tensorrt_gone_after_an_upgrade_falls_back(
         raise InferenceError("no module named tensorrt", next_step="Install it")
 
     bundle = load_on_best_backend(folder, cache, gone)
-    assert {r.backend for r in bundle.runners.values()} == {"onnxruntime-cpu"}
+    assert bundle.backend == "onnxruntime-cpu"
     assert "no module named tensorrt" in caplog.text
 
 
@@ -250,7 +251,7 @@ def test_where_no_engine_was_ever_built_nothing_is_tried(
         raise AssertionError
 
     bundle = load_on_best_backend(folder, cache, connect)
-    assert {r.backend for r in bundle.runners.values()} == {"onnxruntime-cpu"}
+    assert bundle.backend == "onnxruntime-cpu"
     assert not caplog.text
 
 
@@ -259,10 +260,10 @@ def test_the_backend_can_be_named(
 ) -> None:
     monkeypatch.setenv("BEDSIDE_BACKEND", "tensorrt")  # builds, though none was built before
     bundle = load_on_best_backend(folder, cache, lambda: trt)
-    assert {r.backend for r in bundle.runners.values()} == {"tensorrt-fp16"}
+    assert bundle.backend == "tensorrt-fp16"
     monkeypatch.setenv("BEDSIDE_BACKEND", "onnxruntime-cpu")
     bundle = load_on_best_backend(folder, cache, lambda: trt)
-    assert {r.backend for r in bundle.runners.values()} == {"onnxruntime-cpu"}
+    assert bundle.backend == "onnxruntime-cpu"
     monkeypatch.setenv("BEDSIDE_BACKEND", "cuda")
     with pytest.raises(ConfigError, match="no such backend"):
         load_on_best_backend(folder, cache, lambda: trt)
@@ -284,6 +285,17 @@ def test_a_graph_that_cannot_be_built_is_told(
     results = list(build_engines(folder, lambda _: None, cache=cache, connect=lambda: trt))
     assert [(r.usable, r.worst) for r in results] == [(False, None)] * 2
     assert "no kernel" in results[0].problem
+
+
+def test_an_8_bit_graph_that_cannot_be_built_says_what_to_give_instead(
+    trt: DoubleTensorRt, cache: EngineCache
+) -> None:
+    trt.broken = True
+    folder = ROOT / "exports" / "emotion_int8"
+    (result,) = build_engines(folder, lambda _: None, cache=cache, connect=lambda: trt)
+    assert (result.precision, result.usable) == ("int8", False)
+    for text in ("no kernel", "--int8-symmetric", "FP16", "ONNX Runtime"):
+        assert text in result.problem
 
 
 def test_building_tells_progress_and_can_be_repeated(
@@ -345,6 +357,8 @@ def test_the_release_of_jetson_linux(tmp_path: Path) -> None:
     file.write_text("# something else\n")
     assert read_l4t_release(file).startswith("unknown")
     assert read_l4t_release(tmp_path / "none") == "none"
+    assert parse_l4t("R38 (release), REVISION: 2.0") == "38.2.0"
+    assert parse_l4t("R38 (release), REVISION: later") is None
 
 
 def test_the_folder_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

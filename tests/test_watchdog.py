@@ -144,6 +144,7 @@ def test_pings_stop_with_the_event_loop_of_one_stream_and_come_back_with_it(
     assert result.exit_code == 0
     assert seen["first"] == "READY=1"
     assert "STATUS=lives " in str(seen["alive"])
+    assert "(onnxruntime-cpu)" in str(seen["alive"])
     assert seen["file while alive"]
     assert "hangs: hangs in native code" in caplog.text
     assert seen["while it hangs"] is None

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from edge_app.doctor.diagnosis import Diagnosis, State
 from edge_app.doctor.host import Host
+from edge_app.inference.l4t import L4T_FILE, parse_l4t
 
 L4T_AT_LEAST = 36
 """L4T r36 is JetPack 6, Ubuntu 22.04 with Python 3.10, the oldest that Bedside supports."""
 JETPACK_OF_L4T = {32: "4", 34: "5", 35: "5", 36: "6", 38: "7"}
-_RELEASE = re.compile(r"R(\d+)\s*\(release\),\s*REVISION:\s*([\d.]+)")
 _FLASH = (
     "Install JetPack 6: developer.nvidia.com/embedded/jetpack (L4T below 35.5 cannot be upgraded"
     " over the air)"
@@ -45,12 +45,11 @@ def l4t_version(host: Host) -> tuple[int, str] | None:
     Returns:
         None where neither /etc/nv_tegra_release nor the package says it.
     """
-    match = _RELEASE.search(host.read("/etc/nv_tegra_release") or "")
-    if match:
-        return int(match[1]), f"{match[1]}.{match[2]}"
-    version = package_version(host, "nvidia-l4t-core")
-    match = re.match(r"(\d+)\.[\d.]+", version or "")
-    return (int(match[1]), match[0]) if match else None
+    release = parse_l4t(host.read(str(L4T_FILE)) or "")
+    if release is None:
+        match = re.match(r"\d+\.[\d.]+", package_version(host, "nvidia-l4t-core") or "")
+        release = match[0] if match else None
+    return (int(release.partition(".")[0]), release) if release else None
 
 
 def package_version(host: Host, name: str) -> str | None:

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from edge_app.inference.l4t import L4T_FILE
+
 COMMAND_WITHIN_S = 10.0
 PYTHON_WITHIN_S = 60.0
 """Importing TensorRT or OpenCV from a cold SD card takes tens of seconds."""
@@ -201,7 +203,7 @@ class Host:
         """Which family of machine it is."""
         model = (self.read("/proc/device-tree/model") or "").lower()
         kernel = self.read("/proc/sys/kernel/osrelease") or ""
-        if "jetson" in model or "tegra" in kernel or self.exists("/etc/nv_tegra_release"):
+        if "jetson" in model or "tegra" in kernel or self.exists(str(L4T_FILE)):
             return "jetson"  # a container may hide the device tree
         return "raspberry-pi" if "raspberry pi" in model else "other"
 

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from edge_app.errors import ConfigError, InferenceError
 from edge_app.inference.bundle import Bundle, OpenRunner, load_bundle, require_golden
-from edge_app.inference.engine import NO_L4T, Precision, TensorRt, is_quantised, read_l4t_release
+from edge_app.inference.engine import Precision, TensorRt, is_quantised
 from edge_app.inference.engine_cache import EngineCache, default_folder
+from edge_app.inference.l4t import NO_L4T, read_l4t_release
 from edge_app.inference.manifest import read_manifest
 from edge_app.inference.onnx_runtime import CPU, CUDA, TENSORRT, OnnxRuntimeRunner
 from edge_app.inference.tensorrt import EngineOpener, connect_tensorrt

@@ -39,6 +39,11 @@ class Bundle:
     runners: dict[str, Runner]
     model_id: str
 
+    @property
+    def backend(self) -> str:
+        """What runs its graphs, such as ``onnxruntime-cpu`` or ``tensorrt-fp16``."""
+        return " and ".join(sorted({runner.backend for runner in self.runners.values()}))
+
 
 @dataclass(frozen=True, slots=True)
 class Parity:

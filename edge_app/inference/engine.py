@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal, Protocol
 
 from edge_app.contracts import Array
@@ -19,8 +17,6 @@ from edge_app.inference.manifest import GraphSpec
 
 Precision = Literal["fp32", "fp16", "int8"]
 Tell = Callable[[str], None]
-NO_L4T = "none"
-L4T_FILE = Path("/etc/nv_tegra_release")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +131,3 @@ def is_quantised(model: bytes) -> bool:
     An operator's name stands in the file as plain bytes, so no ONNX library is needed.
     """
     return b"QuantizeLinear" in model
-
-
-def read_l4t_release(path: Path = L4T_FILE) -> str:
-    """Return the release of Jetson Linux, such as ``R36.4.3``, or ``none``.
-
-    Args:
-        path: whose first line is such as ``# R36 (release), REVISION: 4.3, ...``.
-
-    Returns:
-        The release; what stands there, after ``unknown:``, where that is something else.
-    """
-    try:
-        first = path.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
-    except OSError:
-        return NO_L4T
-    found = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", first)
-    return f"R{found[1]}.{found[2]}" if found else f"unknown: {first[:60]}"

@@ -23,6 +23,12 @@ NEEDS = (
     "packages, and `pip install 'cuda-bindings<13'` (JetPack 6)"
 )
 
+NOT_QUANTISED_FOR_IT = (
+    "TensorRT takes signed 8-bit ranges with zero points of 0 only: export with `trainer export "
+    "--int8-symmetric`, or use the float bundle, whose engine is FP16; until then this bundle "
+    "runs on ONNX Runtime"
+)
+
 
 def connect_tensorrt() -> TensorRt:
     """Return TensorRT on this machine's GPU.
@@ -129,9 +135,16 @@ class EngineOpener:
             "minutes, once"
         )
         timing = self.cache.read_timing(key)
-        built = self.tensorrt.build(
-            path.read_bytes(), self.precision, timing, lambda text: self.tell(f"{name}: {text}")
-        )
+        try:
+            built = self.tensorrt.build(
+                path.read_bytes(), self.precision, timing, lambda text: self.tell(f"{name}: {text}")
+            )
+        except InferenceError as error:
+            if self.precision != "int8":
+                raise
+            raise InferenceError(
+                error.problem, source=error.source, next_step=NOT_QUANTISED_FOR_IT
+            ) from error
         try:
             self.cache.write(key, built.engine)
             self.cache.write_timing(key, built.timing)

@@ -160,6 +160,7 @@ class ConsoleSink:
         if watched is not None:
             what = "SIMULATED " if watched[0].simulated else ""
             name.append(f"\n{what}{watched[0].kind} {watched[0].rate_hz:g} Hz", style="dim")
+        name.append(f"\n{health.backend}" if health.backend else "", style="dim")
         if seen is None or seen.newest is None:
             waiting = "waiting for the first window" if health.state == "running" else "no data"
             return [name, Text(waiting, style="dim"), "", "", self._state(health)]
@@ -226,7 +227,7 @@ class ConsoleSink:
             truth = self._truth(seen.newest)
             beside = "".join(f"; {line}" for line in last_minute(seen.newest))
             beside += f"; truth {truth}" if truth else ""
-        state = f"{health.state}; {health.trouble}" if health.trouble else health.state
+        state = "; ".join(filter(None, (health.state, health.backend, health.trouble)))
         return f"{health.stream}{tag}: {said}{beside} [{state}]"
 
 
