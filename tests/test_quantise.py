@@ -30,10 +30,16 @@ from trainer.experiment import BundleParts  # noqa: E402
 from trainer.explanation.torch_model import load_explained  # noqa: E402
 from trainer.export import export  # noqa: E402
 from trainer.export_int8 import TOLERANCE_INT8, judged  # noqa: E402
-from trainer.quantise import SETTINGS, answers, open_graph, set_temperature  # noqa: E402
+from trainer.quantise import (  # noqa: E402
+    SETTINGS,
+    SYMMETRIC_SETTINGS,
+    answers,
+    open_graph,
+    set_temperature,
+)
 from trainer.run_dir import RunDir  # noqa: E402
 
-FASTER = {"loss_points": 0.2, "ms_p50": 1.0, "ms_p50_fp32": 2.0}
+FASTER = {"symmetric": False, "loss_points": 0.2, "ms_p50": 1.0, "ms_p50_fp32": 2.0}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +62,8 @@ def quick(monkeypatch: pytest.MonkeyPatch, ratio: float) -> None:
     """Let int8 and float take made-up times, and try one setting only."""
     times_s = np.array([[ratio], [1.0]]) * 1e-3
     monkeypatch.setattr("trainer.export_int8.latency.cpu_times_s", lambda *_: times_s)
-    monkeypatch.setattr(quantise.quantise, "__defaults__", (SETTINGS[:1], lambda _: None))
+    monkeypatch.setattr("trainer.export_int8.SETTINGS", SETTINGS[:1])
+    monkeypatch.setattr("trainer.export_int8.SYMMETRIC_SETTINGS", SYMMETRIC_SETTINGS[:1])
 
 
 def test_the_variant_is_a_bundle_of_its_own(both: tuple[Bundle, Bundle]) -> None:
@@ -147,6 +154,8 @@ def test_both_bundles_say_what_was_measured(both: tuple[Bundle, Bundle]) -> None
         ({"loss_points": -1.0}, True, None),
         ({"loss_points": 0.51}, False, "loses 0.51 points"),
         ({"ms_p50": 2.0}, False, "not faster: 2.00 ms against 2.00 ms"),
+        ({"ms_p50": 9.0, "symmetric": True}, True, None),
+        ({"loss_points": 0.51, "symmetric": True}, False, "loses 0.51 points"),
         ({"loss_points": 3.0, "ms_p50": 3.0}, False, "loses 3.00 points .* and it is not faster"),
     ],
 )
@@ -209,6 +218,33 @@ def test_the_variant_keeps_a_leak_and_settles_thresholds_by_its_own_answers(
         stated = bundle.manifest.conditioning.min_sharpness
         assert stated == pytest.approx(own.max(axis=1).mean(), abs=1e-6)
     assert stated != fp32.manifest.conditioning.min_sharpness
+
+
+def test_the_symmetric_variant_is_what_tensorrt_takes(
+    run: RunDir, both: tuple[Bundle, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainer.tensorrt_check import refused_by_tensorrt
+
+    quick(monkeypatch, ratio=1.5)  # slower here, and shipped all the same
+    words = ["export", str(run.path), "--data", str(run.path), "--out", str(tmp_path / "net")]
+    words += ["--int8", str(tmp_path / "i8"), "--int8-symmetric", "--tensorrt"]
+    said = CliRunner().invoke(app, words)
+    assert said.exit_code == 0, said.output
+    assert "will refuse" not in said.stdout
+    bundle = load_bundle(tmp_path / "i8")
+    path = bundle.path / "model.onnx"
+    assert refused_by_tensorrt(path) == 0
+    assert refused_by_tensorrt(both[1].path / "model.onnx") > 0
+    graph = onnx.load(str(path)).graph
+    makers = {output: node.op_type for node in graph.node for output in node.output}
+    fed = [[makers.get(name) for name in node.input[:2]] for node in graph.node]
+    quantised = [kinds for kinds in fed if kinds == ["DequantizeLinear"] * 2]
+    assert len(quantised) >= 1  # inputs and weights of the inner convolutions
+    card = (bundle.path / "README.md").read_text()
+    assert "8-bit variant for TensorRT" in card
+    assert "symmetric" in card
+    facts = json.loads((bundle.path / "metrics.json").read_text())["quantised"]
+    assert (facts["symmetric"], facts["shipped"], facts["why"]) == (True, True, None)
 
 
 def test_folders_in_the_way_are_refused_before_anything_slow(run: RunDir, tmp_path: Path) -> None:

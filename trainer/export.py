@@ -51,6 +51,7 @@ def export(
     out: Path,
     *,
     int8: Path | None = None,
+    int8_symmetric: bool = False,
     force_int8: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Bundle:
@@ -64,6 +65,7 @@ def export(
         int8: folder of a variant in 8-bit integers; None: none is tried. One that loses too much
             or is not faster is not put there: ``metrics.json`` under ``quantised`` and the card
             say why.
+        int8_symmetric: make it with the ranges that TensorRT takes.
         force_int8: put it there all the same.
         tell: told what is being done.
 
@@ -102,6 +104,7 @@ def export(
                 data_dir,
                 beside[1],
                 name,
+                symmetric=int8_symmetric,
                 force=force_int8,
                 tell=tell,
             )

@@ -97,9 +97,15 @@ def _files(facts: dict[str, Any]) -> str:
     )
 
 
+_NO_ENGINE = "; its time as an engine is told by `edge-app build-engines` on the device"
+
+
 def quantised_sentence(quantised: dict[str, Any]) -> str:
     """Return what became of the 8-bit variant, for the cards of both bundles."""
+    symmetric = quantised.get("symmetric", False)  # absent in bundles made before it was there
     head = "8-bit variant (static QDQ, weights by channel)"
+    if symmetric:
+        head = "8-bit variant for TensorRT (static QDQ, symmetric, weights by channel)"
     if quantised["shipped"]:
         head += (
             ": shipped"
@@ -113,7 +119,8 @@ def quantised_sentence(quantised: dict[str, Any]) -> str:
         f" against {quantised['accuracy_fp32']:.4f} in float, {quantised['loss_points']:+.2f}"
         f" points lost; the same label in {quantised['agreement']:.1%}; ECE {quantised['ece']:.4f}"
         f" against {quantised['ece_fp32']:.4f}. {quantised['ms_p50']:.2f} ms against"
-        f" {quantised['ms_p50_fp32']:.2f} ms (median CPU time of one thread, in turns),"
+        f" {quantised['ms_p50_fp32']:.2f} ms (median CPU time of one thread, in turns"
+        f"{_NO_ENGINE if symmetric else ''}),"
         f" {quantised['file_mb']:.2f} MB against {quantised['file_mb_fp32']:.2f} MB. Settings:"
         f" {quantised['setting']}; ranges from {quantised['calibration_examples']} examples of"
         f" {quantised['calibrated_on']}, settings compared on {quantised['comparison_examples']}"

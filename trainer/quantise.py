@@ -29,6 +29,8 @@ from edge_app.inference.onnx_runtime import load_onnxruntime
 Calibration = Literal["minmax", "percentile", "entropy"]
 OPERATORS = ("Conv", "Gemm", "Relu", "MaxPool", "Add", "GlobalAveragePool")
 """What is computed in integers; normalisation, the temperature and the softmax stay float."""
+TENSORRT_OPERATORS = ("Conv", "Gemm")
+"""What TensorRT wants marked: the inputs of layers with weights; it fuses the rest by itself."""
 PERCENTILE = 99.999
 """Share of the activations inside the range; 99.99 and less cut off what matters (measured)."""
 Run = Callable[[npt.NDArray[Any]], tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
@@ -42,14 +44,17 @@ class Setting:
     Args:
         calibration: how the ranges of activations are taken.
         first_is_float: whether the first convolution stays float; the last layer always does.
+        symmetric: whether activations are signed with a zero point of 0, as TensorRT wants them;
+            ONNX Runtime on x86 is slower with them.
     """
 
     calibration: Calibration
     first_is_float: bool
+    symmetric: bool = False
 
     def __str__(self) -> str:
         ends = "first and last layer float" if self.first_is_float else "last layer float"
-        return f"{self.calibration}, {ends}"
+        return f"{self.calibration}, {ends}" + (", symmetric" if self.symmetric else "")
 
 
 SETTINGS = tuple(
@@ -57,6 +62,11 @@ SETTINGS = tuple(
         Setting, itertools.product(("minmax", "percentile", "entropy"), (True, False))
     )
 )
+SYMMETRIC_SETTINGS = tuple(
+    Setting(calibration, first_is_float=True, symmetric=True)
+    for calibration in ("minmax", "percentile", "entropy")
+)
+"""For TensorRT, which has not always an integer kernel for a first layer of few channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +212,13 @@ def _prepare(source: Path, target: Path) -> Path:
     return target
 
 
+_TENSORRT_EXTRA: dict[str, Any] = {
+    "ActivationSymmetric": True,
+    "QuantizeBias": False,  # no DequantizeLinear of int32 in TensorRT
+    "OpTypesToExcludeOutputQuantization": list(TENSORRT_OPERATORS),
+}
+
+
 def _quantise_one(source: Path, target: Path, examples: npt.NDArray[Any], setting: Setting) -> None:
     from onnxruntime import quantization
 
@@ -216,12 +233,15 @@ def _quantise_one(source: Path, target: Path, examples: npt.NDArray[Any], settin
         )
     if setting.first_is_float:
         kept.append(convolutions[0])
+    kind = quantization.QuantType
     method = {
         "minmax": quantization.CalibrationMethod.MinMax,
         "percentile": quantization.CalibrationMethod.Percentile,
         "entropy": quantization.CalibrationMethod.Entropy,
     }[setting.calibration]
-    extra = {"CalibPercentile": PERCENTILE} if setting.calibration == "percentile" else {}
+    extra: dict[str, Any] = dict(_TENSORRT_EXTRA) if setting.symmetric else {}
+    if setting.calibration == "percentile":
+        extra["CalibPercentile"] = PERCENTILE
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -238,10 +258,10 @@ def _quantise_one(source: Path, target: Path, examples: npt.NDArray[Any], settin
                 str(target),
                 Reader(),
                 quant_format=quantization.QuantFormat.QDQ,
-                op_types_to_quantize=list(OPERATORS),
+                op_types_to_quantize=list(TENSORRT_OPERATORS if setting.symmetric else OPERATORS),
                 per_channel=True,
-                activation_type=quantization.QuantType.QUInt8,  # signed ones are slow on x86
-                weight_type=quantization.QuantType.QInt8,
+                activation_type=kind.QInt8 if setting.symmetric else kind.QUInt8,
+                weight_type=kind.QInt8,
                 nodes_to_exclude=kept,
                 calibrate_method=method,
                 extra_options=extra,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 from onnx import numpy_helper
 
@@ -12,8 +13,11 @@ from edge_app.inference.bundle import load_bundle
 QDQ = ("QuantizeLinear", "DequantizeLinear")
 
 
-def shifted_zero_points(path: Path) -> int:
-    """Return how many Q and DQ nodes have a zero point that is not 0, which TensorRT refuses.
+def refused_by_tensorrt(path: Path) -> int:
+    """Return how many Q and DQ nodes TensorRT does not take on a GPU.
+
+    It takes signed 8-bit integers with a zero point of 0. Unsigned ones it reads as signed, and
+    32-bit ones, as ONNX Runtime makes them of biases, it refuses.
 
     Args:
         path: an ONNX file.
@@ -23,8 +27,16 @@ def shifted_zero_points(path: Path) -> int:
     """
     model = onnx.load(str(path))
     constants = {c.name: numpy_helper.to_array(c) for c in model.graph.initializer}
-    zeros = [node.input[2] for node in model.graph.node if node.op_type in QDQ and node.input[2:]]
-    return sum(bool(constants[name].any()) for name in zeros if name in constants)
+    refused = 0
+    for node in model.graph.node:
+        if node.op_type in QDQ:
+            zero = constants.get(node.input[2]) if node.input[2:] else None
+            # Without a zero point the type is that of what is dequantised, or unsigned.
+            kind = zero if zero is not None else constants.get(node.input[0])
+            refused += (
+                kind is None or kind.dtype != np.int8 or bool(zero is not None and zero.any())
+            )
+    return refused
 
 
 def tensorrt_lines(bundle: Path) -> list[str]:
@@ -41,11 +53,13 @@ def tensorrt_lines(bundle: Path) -> list[str]:
     """
     lines = []
     for graph in load_bundle(bundle).manifest.graphs:
-        shifted = shifted_zero_points(bundle / graph.file)
-        if shifted:
+        refused = refused_by_tensorrt(bundle / graph.file)
+        if refused:
             lines.append(
-                f"{bundle.name}/{graph.file}: TensorRT will refuse it: {shifted} Q/DQ nodes have a"
-                " zero point other than 0; the device will run it on ONNX Runtime"
+                f"{bundle.name}/{graph.file}: TensorRT will refuse it: {refused} Q/DQ nodes are"
+                " unsigned, 32-bit, or have a zero point other than 0; the device will run it on"
+                " ONNX Runtime. For an engine export with --int8-symmetric, or give the device the"
+                " float bundle: its engine is FP16"
             )
     lines.append(
         f"{bundle.name}: an engine fits one GPU and JetPack, so none is written; on the device:"
