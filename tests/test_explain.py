@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,12 +18,12 @@ from rich.console import Console  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 from edge_app.errors import ConfigError, DatasetError, SinkError, TrainingError  # noqa: E402
-from tests.face_experiment import CORNER, CornerNet  # noqa: E402
+from tests.face_experiment import CORNER, CornerNet, FaceExperiment  # noqa: E402
 from tests.face_run import FACES, trained_run  # noqa: E402
 from trainer import registry  # noqa: E402
 from trainer.calibrate import Calibrated  # noqa: E402
 from trainer.cli import app  # noqa: E402
-from trainer.experiment import Graph  # noqa: E402
+from trainer.experiment import Graph, Split  # noqa: E402
 from trainer.experiments import emotion_models  # noqa: E402
 from trainer.experiments.emotion_models import build_face_model  # noqa: E402
 from trainer.experiments.emotion_options import EmotionOptions  # noqa: E402
@@ -115,6 +116,22 @@ def test_a_sheet_without_a_test_has_no_curves(run: RunDir, tmp_path: Path) -> No
     found = explain_pictures(run.path, run.path, tmp_path / "s.png", wanted, Console(quiet=True))
     assert "deletion" not in found
     assert [path.name for path in tmp_path.iterdir()] == ["s.png"]
+
+
+def test_what_is_explained_is_what_the_model_reads_of_the_stored_pictures(
+    run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, quiet = Wanted(n=3, deletion_n=0), Console(quiet=True)
+    plain = explain_pictures(run.path, run.path, tmp_path / "plain.png", wanted, quiet)
+    load = FaceExperiment.load_evaluation
+
+    def negatives(self: FaceExperiment, path: Path) -> Split:
+        split = load(self, path)
+        return replace(split, inputs=(255 - split.inputs[0],), gather=lambda x: (255 - x[0],))
+
+    monkeypatch.setattr(FaceExperiment, "load_evaluation", negatives)
+    read = explain_pictures(run.path, run.path, tmp_path / "read.png", wanted, quiet)
+    assert read["examples"] == plain["examples"]
 
 
 def test_pictures_are_drawn_the_same_for_the_same_seed(run: RunDir) -> None:

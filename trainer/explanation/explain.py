@@ -22,7 +22,7 @@ from trainer.explanation.deletion import (
     deletion_curves,
     maps_tried,
 )
-from trainer.explanation.maps import COMPLETE_WITHIN, IG_STEPS, METHODS, Maps, make_maps
+from trainer.explanation.maps import COMPLETE_WITHIN, METHODS, Maps, make_maps
 from trainer.explanation.pictures import draw_deletion, draw_sheet
 from trainer.explanation.torch_model import Explained, load_explained
 
@@ -93,7 +93,7 @@ def explain_pictures(
         explained = load_explained(folder)
     with console.status(f"reading {data}"):
         split = explained.experiment.load_evaluation(data)
-    mean_face = split.inputs[0].float().mean(dim=0, keepdim=True)
+    mean_face = split.batch(slice(None))[0].float().mean(dim=0, keepdim=True)
     chosen = choose(split, wanted)
     tested = tested_rows(len(split.targets), wanted)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -170,12 +170,13 @@ def completeness(maps: Maps) -> dict[str, Any]:
         maps: of some pictures.
 
     Returns:
-        Baseline method to the median and the largest share missed, and the share of pictures that
-        miss by no more than ``COMPLETE_WITHIN``.
+        Baseline method to the median and the largest share missed, the share of pictures that miss
+        by no more than ``COMPLETE_WITHIN``, and the gradients that it took.
     """
     return {
         name: {
-            "steps": IG_STEPS,
+            "median_points": float(maps.points[name].double().median()),
+            "most_points": int(maps.points[name].max()),
             "n": len(missed),
             "median_missed": float(missed.median()),
             "largest_missed": float(missed.max()),
@@ -206,7 +207,7 @@ def _show(
     advance: Any,
 ) -> Shown:
     at = torch.from_numpy(rows)
-    pictures = split.inputs[0][at]
+    (pictures,) = split.batch(at)
     with torch.no_grad():
         logits = torch.cat([explained.model(part.float()) for part in torch.split(pictures, 32)])
     confidences, predicted = torch.softmax(logits / explained.temperature, dim=-1).max(dim=-1)

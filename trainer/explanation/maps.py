@@ -1,7 +1,8 @@
 """Maps of what speaks for a class in a picture: Grad-CAM, Integrated Gradients, occlusion.
 
-Grad-CAM: Selvaraju et al. 2017, arXiv 1610.02391. Integrated Gradients: Sundararajan et al. 2017,
-arXiv 1703.01365. Occlusion: Zeiler and Fergus 2014, arXiv 1311.2901. All by Captum.
+Grad-CAM: Selvaraju et al. 2017, arXiv 1610.02391. Occlusion: Zeiler and Fergus 2014, arXiv
+1311.2901. Both by Captum; Integrated Gradients by ``integrated_gradients``, which adds up where
+Captum's even steps do not.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from edge_app.errors import ConfigError, TrainingError
+from trainer.explanation.integrated_gradients import integrated_gradients
 
-IG_STEPS = 50
 COMPLETE_WITHIN = 0.05
 PATCH_SHARE, STRIDE_SHARE = 8 / 48, 4 / 48
 """Side of the hidden square and its step, as shares of the picture: 8 and 4 pixels of 48."""
@@ -39,11 +40,13 @@ class Maps:
         sums: baseline method to (n,) sum of its attributions.
         differences: baseline method to (n,) logit of the picture minus that of the baseline; for
             complete attributions the sum.
+        points: baseline method to (n,) gradients that were taken.
     """
 
     maps: dict[str, Tensor]
     sums: dict[str, Tensor]
     differences: dict[str, Tensor]
+    points: dict[str, Tensor]
 
     def incompleteness(self) -> dict[str, Tensor]:
         """Return baseline method to (n,) shares by which the sum misses the difference."""
@@ -86,7 +89,7 @@ def make_maps(
     return Maps(
         *(
             {name: torch.cat([part[i][name] for part in parts]) for name in parts[0][i]}
-            for i in range(3)
+            for i in range(4)
         )
     )
 
@@ -94,6 +97,8 @@ def make_maps(
 def prepare(model: nn.Module) -> None:
     """Make a model ready for gradients to its activations: evaluation, nothing in place."""
     model.eval()
+    # A quarter faster on a CPU.
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for module in model.modules():
         if hasattr(module, "inplace"):
             setattr(module, "inplace", False)  # noqa: B010 - mypy takes it for a tensor
@@ -115,22 +120,23 @@ def _captum() -> Any:
 
 def _maps_of_chunk(
     model: nn.Module, faces: Tensor, classes: Tensor, mean_face: Tensor
-) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
     maps = {"grad_cam": _grad_cam(model, faces, classes)}
-    sums, differences = {}, {}
+    sums, differences, points = {}, {}, {}
     for name, baseline in (
         ("ig_black", torch.zeros_like(mean_face)),
         ("ig_mean_face", mean_face),
     ):
-        attribution = _integrated_gradients(model, faces, classes, baseline)
-        maps[name] = attribution[:, 0]
-        sums[name] = attribution.double().sum(dim=(1, 2, 3))
-        with torch.no_grad():
-            reached = model(faces).gather(1, classes[:, None])[:, 0]
-            begun = model(baseline.float())[0, classes]
-        differences[name] = (reached - begun).double()
+        found = [
+            integrated_gradients(model, face, int(label), baseline[0].float())
+            for face, label in zip(faces, classes, strict=True)
+        ]
+        maps[name] = torch.stack([one.pixels for one in found])
+        sums[name] = maps[name].double().sum(dim=(1, 2))
+        differences[name] = torch.tensor([one.difference for one in found], dtype=torch.float64)
+        points[name] = torch.tensor([one.points for one in found])
     maps["occlusion"] = _occlusion(model, faces, classes, mean_face)
-    return {name: value.detach().float() for name, value in maps.items()}, sums, differences
+    return {name: value.detach().float() for name, value in maps.items()}, sums, differences, points
 
 
 def _grad_cam(model: nn.Module, faces: Tensor, classes: Tensor) -> Tensor:
@@ -148,23 +154,6 @@ def _grad_cam(model: nn.Module, faces: Tensor, classes: Tensor) -> Tensor:
     return nn.functional.interpolate(
         coarse, size=faces.shape[-2:], mode="bilinear", align_corners=False
     )[:, 0]
-
-
-def _integrated_gradients(
-    model: nn.Module, faces: Tensor, classes: Tensor, baseline: Tensor
-) -> Tensor:
-    attribution: Tensor = (
-        _captum()
-        .IntegratedGradients(model)
-        .attribute(
-            faces,
-            baselines=baseline.float().expand_as(faces),
-            target=classes,
-            n_steps=IG_STEPS,
-            internal_batch_size=8 * CHUNK,
-        )
-    )
-    return attribution
 
 
 def _occlusion(model: nn.Module, faces: Tensor, classes: Tensor, mean_face: Tensor) -> Tensor:

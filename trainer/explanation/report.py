@@ -56,9 +56,10 @@ def said(found: dict[str, Any], out: Path, json_file: Path | None) -> list[str]:
     for name, missed in found.get("completeness", {}).items():
         lines.append(
             f"{TITLES[name]}".replace("\n", " ")
-            + f", {missed['steps']} steps: the sum misses the difference of logits by"
-            f" {missed['median_missed']:.1%} (median), by at most {missed['within']:.0%} on"
-            f" {missed['share_within']:.0%} of {missed['n']} pictures"
+            + f": the sum misses the difference of logits by {missed['median_missed']:.1%}"
+            f" (median), by at most {missed['within']:.0%} on {missed['share_within']:.0%} of"
+            f" {missed['n']} pictures; {missed['median_points']:.0f} gradients a picture (median),"
+            f" {missed['most_points']} at most"
         )
     if found["rebuilt_from_onnx_error"] is not None:
         lines.append(
