@@ -13,13 +13,16 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import shlex
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
+import torch
 
 from edge_app.errors import ConfigError
 from edge_app.inference.bundle import Bundle, load_bundle
@@ -34,6 +37,8 @@ from trainer.recipe import RECIPES_DIR, load_recipe
 
 PAPERS = ("clinical_cnn", "frozen_resnet50", "baseline_cnn", "resnet50", "attention_cnn")
 RECIPES = tuple(f"emotion_{name}" for name in (*PAPERS, "cbam_resnet50"))
+FOR_A_GPU = "Meant for a GPU."
+"""What a recipe's comment says of a network that is too slow for two cores."""
 HEAD = (
     *("bundle", "model", "parameters", "ms a face, p50", "PublicTest, all", "duplicate-free"),
     *("recipe", "passes done", "hardware"),
@@ -122,7 +127,7 @@ def bundle_row(path: Path, runs: Path | None, repeats: int) -> list[str]:
         milliseconds(path / graph.file, graph.inputs[0].shape[-1], repeats),
         f"{figures['accuracy']:.4f} ({figures['data']}, n {figures['n']})",
         "not measured" if free is None else f"{free:.4f}",
-        bundle.manifest.training.recipe,
+        bundle.manifest.training.recipe + changes(bundle.manifest.training.command),
         passes,
         hardware,
     ]
@@ -132,24 +137,35 @@ def untrained_row(recipe: str, repeats: int) -> list[str]:
     """Return the row of a recipe that there is no bundle of."""
     file = RECIPES_DIR / f"{recipe}.yaml"
     options = load_recipe(file).experiment.options
-    command = file.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+    text = file.read_text(encoding="utf-8")
+    command = text.splitlines()[0].removeprefix("# ")
     model = Calibrated(build_face_model(options, len(options.classes)), 1.0)
     faces = np.zeros((1, 1, options.size_px, options.size_px), np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         graph = Graph("model", model, {"face": faces}, ("logits", "probabilities"))
         export_graph(graph, Path(folder))
         took_ms = milliseconds(Path(folder) / "model.onnx", options.size_px, repeats)
-    said = [f"not trained here{why_not(options)}: `{command}`", "", recipe, "0", ""]
+    said = [f"not trained here{why_not(options, text)}: `{command}`", "", recipe, "0", ""]
     return ["", model_name(options), parameters(options), took_ms, *said]
 
 
-def why_not(options: EmotionOptions) -> str:
-    """Return why a recipe cannot be trained as it stands, in brackets; empty where it can."""
+def why_not(options: EmotionOptions, text: str) -> str:
+    """Return why a recipe was not trained as it stands, in brackets; empty where it could be."""
+    reasons = []
+    if FOR_A_GPU in text and not torch.cuda.is_available():
+        reasons.append("meant for a GPU, and there is none here")
     try:
         pretrained_weights(options)
     except ConfigError as error:
-        return f" ({error.problem})"
-    return ""
+        reasons.append(error.problem)
+    return f" ({'; '.join(reasons)})" if reasons else ""
+
+
+def changes(command: str) -> str:
+    """Return what a command sets over its recipe, such as `` --set fit.passes=15``."""
+    words = shlex.split(command)
+    said = [word for flag, word in pairwise(words) if flag == "--set"]
+    return "".join(f" --set {shlex.quote(word)}" for word in said)
 
 
 def main() -> None:
@@ -160,7 +176,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=100, help="faces timed a model")
     given = parser.parse_args()
     rows = [bundle_row(path, given.runs, given.repeats) for path in given.bundles]
-    there = {row[HEAD.index("recipe")] for row in rows}
+    there = {row[HEAD.index("recipe")].partition(" ")[0] for row in rows}
     rows += [untrained_row(recipe, given.repeats) for recipe in RECIPES if recipe not in there]
     for line in (list(HEAD), ["---"] * len(HEAD), *rows):
         print("| " + " | ".join(line) + " |", flush=True)

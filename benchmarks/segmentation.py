@@ -11,11 +11,13 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
 
+from edge_app.inference.manifest import Illumination
+from edge_app.preprocess.face_illumination import normalise_illumination
 from edge_app.preprocess.segmentation import clusters, histogram, morphology, thresholds
 
 Operation = Callable[[Any, Any, Any], object]
@@ -37,6 +39,12 @@ LIVE: dict[str, Operation] = {
     "open": lambda _, mask, __: morphology.opening(mask, ELEMENT),
     "close": lambda _, mask, __: morphology.closing(mask, ELEMENT),
     "hit or miss": lambda _, mask, __: morphology.hit_or_miss(mask, LINE, EDGE_ABOVE),
+}
+WAYS: tuple[Illumination, ...] = get_args(Illumination)
+LIVE |= {
+    f"illumination: {way}": lambda grey, *_, way=way: normalise_illumination(grey, way)
+    for way in WAYS
+    if way != "none"
 }
 NOT_LIVE: dict[str, Operation] = {
     "k-means, colour, k 3": lambda *given: clusters.kmeans_colour(given[2], 3),

@@ -23,16 +23,20 @@ from edge_app.inference.bundle import Bundle, load_bundle
 from edge_app.inference.manifest import FaceConditioning
 from edge_app.preprocess.face import FaceDetector, Picture
 from edge_app.preprocess.face_detectors import HaarDetector, YuNetDetector
+from edge_app.preprocess.face_illumination import normalise_illumination
 from trainer.emotion_evaluation.through_detector import MARGINS, through_detector
 from trainer.evaluate import bundle_recipe
 
 
-def predictor(bundle: Bundle) -> Callable[[Picture], npt.NDArray[np.float32]]:
-    """Return the bundle as a function of many crops."""
+def predictor(
+    bundle: Bundle, conditioning: FaceConditioning
+) -> Callable[[Picture], npt.NDArray[np.float32]]:
+    """Return the bundle as a function of many crops, their light evened out as at the bedside."""
     run = bundle.runners["model"].run
 
     def predict(crops: Picture) -> npt.NDArray[np.float32]:
-        rows = [run({"face": crop[None, None]})["probabilities"] for crop in crops]
+        read = [normalise_illumination(crop, conditioning.illumination) for crop in crops]
+        rows = [run({"face": face[None, None]})["probabilities"] for face in read]
         return np.concatenate(rows).astype(np.float32)
 
     return predict
@@ -86,7 +90,7 @@ def main() -> None:
             targets,
             detector,
             conditioning,
-            predictor(bundle),
+            predictor(bundle, conditioning),
             name=name,
             ways=[(margin, level) for level in levelled for margin in MARGINS],
         )

@@ -188,6 +188,10 @@ def test_corruptions_do_what_they_say() -> None:
     assert spoilt["brighter"].mean() > 1.3 * mean
     assert spoilt["back-lit"][:, 20:28, 20:28].mean() < 0.5 * mean
     assert spoilt["back-lit"][:, 0, 0].mean() > spoilt["back-lit"][:, 24, 24].mean() + 100
+    changed = spoilt["cluttered"] != clean
+    assert not changed[:, 4:44, 16:32].any()  # the ellipse's middle
+    assert changed[:, :6, :6].mean() > 0.3  # its corners
+    assert not np.array_equal(changed[0], changed[1])  # another room for each
     for name in ("blurred", "smaller face"):
         assert (picture_properties(spoilt[name].astype(np.uint8))["sharpness"] < sharp).all()
     noise = (spoilt["noise"] - clean)[(clean > 80) & (clean < 175)]

@@ -105,3 +105,18 @@ def test_grey_and_rgba_become_rgb() -> None:
 def test_what_is_no_picture_is_refused(frame: np.ndarray) -> None:
     with pytest.raises(PreprocessError, match="not a picture"):
         as_rgb(frame)
+
+
+@pytest.mark.parametrize("shape", [(20, 32_767, 3), (40_000, 20, 3)])
+def test_a_picture_larger_than_opencv_can_move_is_refused(shape: tuple[int, int, int]) -> None:
+    frame, box = np.zeros(shape, np.uint8), FaceBox(4, 4, 12, 12)
+    with pytest.raises(PreprocessError, match="too large") as refused:
+        crop_face(frame, box, size_px=48, margin=0.1)
+    assert "32,766" in str(refused.value)
+    assert f"{shape[1]:,} x {shape[0]:,} px" in str(refused.value)
+
+
+def test_the_largest_picture_is_still_cropped() -> None:
+    frame = np.full((20, 32_766, 3), 9, np.uint8)
+    crop = crop_face(frame, FaceBox(32_740, 4, 12, 12), size_px=48, margin=0.1, level_eyes=True)
+    assert (crop == 9).all()

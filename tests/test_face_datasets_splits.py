@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,10 @@ from tests.face_files import (  # noqa: E402
 )
 from trainer.datasets import clinical_faces  # noqa: E402
 from trainer.datasets.fer2013 import LABELS  # noqa: E402
+from trainer.evaluate import choose_split  # noqa: E402
 from trainer.experiment import Split  # noqa: E402
 from trainer.experiments import emotion_data  # noqa: E402
+from trainer.experiments.emotion import EmotionExperiment  # noqa: E402
 from trainer.experiments.emotion_data import FacePictures  # noqa: E402
 from trainer.experiments.emotion_options import EmotionOptions  # noqa: E402
 from trainer.splits import find_leak, refuse_leak  # noqa: E402
@@ -144,6 +147,25 @@ def test_a_folder_without_sides_is_divided_when_asked_to(tmp_path: Path) -> None
     assert [len(one.targets) for one in (train, validation, held_out)] == [42, 14, 14]
     for one, other in ((train, validation), (train, held_out), (validation, held_out)):
         assert find_leak(one, other) is None
+
+
+def test_a_place_that_was_not_learnt_from_is_scored_undivided(tmp_path: Path) -> None:
+    pixels = iter(drawn(21, seed=6))
+    for label in LABELS:
+        for i in range(3):
+            write(tmp_path / label / f"{i}.png", next(pixels))
+    held_out, notes = evaluation(tmp_path, split="own")
+    assert any(f"so {len(held_out.targets)} of 21 pictures" in note for note in notes)
+    assert any("--split all" in note for note in notes)
+    experiment = EmotionExperiment(EmotionOptions(split="own"))
+    everything = choose_split(experiment, tmp_path, "all")
+    assert len(held_out.targets) < len(everything.targets) == 21
+    assert experiment.subsets(tmp_path, everything) == {}  # no picture is a copy of itself
+    assert not any("divided" in note for note in experiment.remarks({}, everything)["notes"])
+    shutil.rmtree(tmp_path / "happy")
+    shutil.rmtree(tmp_path / "sad")
+    (tmp_path / "fear" / "0.png").unlink()
+    assert len(EmotionExperiment(EmotionOptions(split="own")).load_all(tmp_path).targets) == 14
 
 
 @pytest.mark.parametrize("n", [1, 2])

@@ -23,7 +23,7 @@ from trainer.experiments.emotion import EmotionExperiment, EmotionOptions  # noq
 from trainer.experiments.face_augmentation import cut_mix  # noqa: E402
 from trainer.learning_curve import Row  # noqa: E402
 from trainer.models.face_vgg import FaceVgg, shrinking  # noqa: E402
-from trainer.narrowing import narrowed  # noqa: E402
+from trainer.narrowing import mean_of, narrowed  # noqa: E402
 from trainer.provenance import Provenance  # noqa: E402
 from trainer.splits import refuse_leak  # noqa: E402
 from trainer.teachers import Teachers  # noqa: E402
@@ -356,3 +356,17 @@ def test_kept_channels_stay_in_their_order_when_nothing_is_cut() -> None:
     wide = FaceVgg(7, (4, 6))
     same = narrowed(wide.state_dict(), (4, 6))
     assert all(torch.equal(tensor, same[name]) for name, tensor in wide.state_dict().items())
+
+
+def test_a_run_starts_from_the_mean_of_several(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    places = [finished(tmp_path / name, channels=[4, 8]) for name in ("first", "second")]
+    options = {"channels": [4, 8], "narrowed_from": [str(place) for place in places]}
+    experiment = EmotionExperiment(EmotionOptions.model_validate(options))
+    experiment.start(model := experiment.build_model())
+    one, other = (torch.load(place / "best.pt")["weights"]["head.3.weight"] for place in places)
+    assert not torch.allclose(one, other, atol=1e-3)
+    torch.testing.assert_close(model.head[3].weight, (one + other) / 2.0)
+    counts = {"bn.num_batches_tracked": torch.tensor(3)}
+    assert mean_of([counts, counts]) == counts
+    assert EmotionOptions(narrowed_from=None).narrowed_from == ()  # as older recipes have it

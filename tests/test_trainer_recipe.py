@@ -22,6 +22,7 @@ SHIPPED = {
     "emotion_cbam_resnet50",
     "emotion_clinical_cnn",
     "emotion_frozen_resnet50",
+    "emotion_illumination",
     "emotion_resnet50",
     "emotion",
     "emotion_again",

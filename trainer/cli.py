@@ -17,7 +17,7 @@ from trainer.examination import PREVALENCE, SELECTIVE_ACCURACY
 from trainer.path_checks import make_folder, prove_writable, refuse_missing
 
 INTERRUPTED = 130
-SplitName = Literal["evaluation", "validation"]
+SplitName = Literal["evaluation", "validation", "all"]
 Coding = Literal["aasm", "rk", "dreams"]
 
 app = typer.Typer(
@@ -229,7 +229,10 @@ def evaluate(
     json_file: Annotated[Path, typer.Option("--json", help="Where the figures go.")],
     split: Annotated[
         SplitName,
-        typer.Option(help="evaluation: all that was not learnt from; validation: what chose it."),
+        typer.Option(
+            help="evaluation: all that was not learnt from; validation: what chose it; all: faces"
+            " of a place that an own split has not learnt from, undivided."
+        ),
     ] = "evaluation",
     pictures: Annotated[
         Path | None, typer.Option(help="Folder for PNG pictures, where the task has any.")
@@ -367,6 +370,9 @@ def export(
     int8: Annotated[
         Path | None, typer.Option(help="Folder of a variant in 8-bit integers, faces only.")
     ] = None,
+    int8_symmetric: Annotated[
+        bool, typer.Option("--int8-symmetric", help="Make it for TensorRT: zero points of 0.")
+    ] = False,
     force_int8: Annotated[
         bool, typer.Option("--force-int8", help="Keep it even if it loses too much or is slower.")
     ] = False,
@@ -380,6 +386,9 @@ def export(
 
     With 8-bit integers beside it, kept only if faster and at most 0.5 points worse:
     `trainer export runs/emotion --out exports/emotion --int8 exports/emotion_int8 --data DATA`
+
+    TensorRT takes symmetric ranges only: for its engines add --int8-symmetric. They are slow on a
+    CPU, so that only the loss is judged; the float bundle becomes an FP16 engine without it.
     """
     from trainer.export import export as run_export
     from trainer.export_report import export_lines, refused_int8
@@ -388,7 +397,13 @@ def export(
     console = Console()
     with console.status("calibrating, exporting, comparing and scoring") as status:
         bundle = run_export(
-            RunDir(run), data, out, int8=int8, force_int8=force_int8, tell=status.update
+            RunDir(run),
+            data,
+            out,
+            int8=int8,
+            int8_symmetric=int8_symmetric,
+            force_int8=force_int8,
+            tell=status.update,
         )
     for line in export_lines(bundle, out):
         console.print(line, highlight=False, soft_wrap=True)

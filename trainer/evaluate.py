@@ -26,7 +26,7 @@ from trainer.path_checks import make_folder
 from trainer.recipe import Recipe, load_recipe
 from trainer.sleep_evaluation.expert import SignalOptions, is_recording
 
-SplitName = Literal["evaluation", "validation"]
+SplitName = Literal["evaluation", "validation", "all"]
 BUNDLE_RECIPE = "recipe.yaml"
 Count = Callable[[int, int], None]
 """Told how many examples of how many are scored."""
@@ -54,7 +54,8 @@ def choose_split(experiment: Experiment, path: Path, split: SplitName) -> Split:
         experiment: whose data it is.
         path: the data.
         split: ``evaluation``: what is at ``path``, without what was learnt from;
-            ``validation``: what chose the best pass and the temperature.
+            ``validation``: what chose the best pass and the temperature; ``all``: nothing there was
+            learnt from, so nothing is held back.
 
     Returns:
         The split.
@@ -62,7 +63,9 @@ def choose_split(experiment: Experiment, path: Path, split: SplitName) -> Split:
     Raises:
         DatasetError: data missing or damaged.
     """
-    return experiment.load(path)[1] if split == "validation" else experiment.load_evaluation(path)
+    if split == "validation":
+        return experiment.load(path)[1]
+    return experiment.load_all(path) if split == "all" else experiment.load_evaluation(path)
 
 
 def shipped_figures(bundle: Bundle) -> dict[str, Any]:
@@ -109,7 +112,7 @@ def evaluate_data(
         SourceError: a recording that cannot be read.
     """
     sleep = bundle.manifest.task == "sleep"
-    if hypnogram is not None or (sleep and split == "evaluation" and is_recording(data)):
+    if hypnogram is not None or (sleep and split != "validation" and is_recording(data)):
         from trainer.sleep_evaluation.pictures import write_pictures
         from trainer.sleep_evaluation.recordings import evaluate_recordings
 

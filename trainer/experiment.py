@@ -174,6 +174,17 @@ class Experiment(ABC):
     def load_evaluation(self, path: Path) -> Split:
         """Return the split that ``trainer evaluate BUNDLE --data PATH`` scores."""
 
+    def load_all(self, path: Path) -> Split:
+        """Return what is scored where the user says that nothing there was learnt from.
+
+        Args:
+            path: the data.
+
+        Returns:
+            What ``load_evaluation`` returns, for experiments that hold nothing back there.
+        """
+        return self.load_evaluation(path)
+
     @abstractmethod
     def build_model(self) -> nn.Module:
         """Return a fresh model: ``forward(*inputs)`` gives logits, class axis last."""

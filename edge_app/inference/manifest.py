@@ -1,4 +1,4 @@
-"""``manifest.json``: everything the runtime must know about a bundle, every field required.
+"""``manifest.json``: everything the runtime must know about a bundle, nearly every field required.
 
 A bundle is a folder ``exports/<name>/`` with the ONNX graphs, ``golden.npz``, ``manifest.json``,
 ``README.md`` (model card) and ``metrics.json``. Graph inputs and outputs have static shapes with
@@ -25,6 +25,16 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+Illumination = Literal[
+    "none",
+    "equalise",
+    "clahe",
+    "gamma",
+    "standardise",
+    "background_otsu",
+    "background_adaptive",
+]
+"""What is done to a face crop before the model: ``edge_app.preprocess.face_illumination``."""
 
 
 class _Part(BaseModel):
@@ -79,6 +89,11 @@ class FaceConditioning(_Part):
     )
     level_eyes: bool = Field(
         description="Turn the crop until the eyes are level, where the detector tells them."
+    )
+    illumination: Illumination = Field(
+        default="none",
+        description="Done to the crop before the model, and to every picture it learnt from; a"
+        " manifest without this line is from before there was a choice.",
     )
     min_face_px: int = Field(ge=8, description="Least shorter side of a face's box.")
     detect_every: int = Field(ge=1, description="Frames; between them faces are tracked.")

@@ -15,6 +15,8 @@ Picture = npt.NDArray[np.uint8]
 Point = tuple[float, float]
 Landmarks = tuple[Point, Point, Point, Point, Point]
 """The eye on the picture's left, the other eye, the nose's tip, the mouth's corners alike: x, y."""
+LONGEST_SIDE_PX = 32_766
+"""OpenCV moves no picture with a longer side: it counts the places in 16 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +128,19 @@ def crop_face(
 
     Returns:
         (size_px, size_px) uint8 grey.
+
+    Raises:
+        PreprocessError: a frame with a side above ``LONGEST_SIDE_PX``.
     """
     import cv2
 
+    if max(frame.shape[:2]) > LONGEST_SIDE_PX:
+        raise PreprocessError(
+            "too large a picture to take a face from",
+            expected=f"at most {LONGEST_SIDE_PX:,} px a side",
+            got=f"{frame.shape[1]:,} x {frame.shape[0]:,} px",
+            next_step="Shrink it first",
+        )
     side = min(max(frame.shape[:2]), max(1, round(box.side_px * (1.0 + 2.0 * margin))))
     x, y = box.centre_px
     left, top = round(x - side / 2), round(y - side / 2)

@@ -122,7 +122,7 @@ class FaceFinder:
             The person's face, or why there is none.
 
         Raises:
-            PreprocessError: no picture.
+            PreprocessError: no picture, or one too large to take a face from.
         """
         rgb = as_rgb(frame)
         self._begin(time_s, rgb)

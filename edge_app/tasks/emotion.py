@@ -20,9 +20,11 @@ from edge_app.expression_shares import (
     longest_step_s,
 )
 from edge_app.inference.bundle import Bundle
+from edge_app.inference.manifest import FaceConditioning
 from edge_app.preprocess.face_finder import FaceFinder, FaceReading
+from edge_app.preprocess.face_illumination import normalise_illumination
 from edge_app.rolling import Hysteresis, LogSmoother
-from edge_app.tasks.protocol import settled
+from edge_app.tasks.protocol import conditioning_of, settled
 
 OnBaseline = Callable[[Sequence[float]], None]
 
@@ -55,6 +57,7 @@ class EmotionTask:
         self._info = info
         self._finder = finder
         self._labels = bundle.manifest.labels
+        self._illumination = conditioning_of(bundle.manifest, FaceConditioning).illumination
         self.baseline = baseline
         self.on_baseline: OnBaseline | None = None
         self._smoother = LogSmoother(rolling.time_constant_s)
@@ -84,7 +87,8 @@ class EmotionTask:
             self._hysteresis.reset()
             self._shares.add(time_s, None, usable=False)
             return self._say(window, reading, None, None, reading.reason or AbstainReason.NO_FACE)
-        outputs = self._bundle.runners["model"].run({"face": reading.crop[None, None]})
+        face = normalise_illumination(reading.crop, self._illumination)
+        outputs = self._bundle.runners["model"].run({"face": face[None, None]})
         frame_probabilities = outputs["probabilities"][0].astype(np.float64)
         self._collect(frame_probabilities, stands_for_s)
         probabilities = self._smoother.update(time_s, frame_probabilities)

@@ -1,4 +1,4 @@
-"""Pictures as a bedside spoils them: dark, bright, lit from behind, blurred, noisy, covered.
+"""Pictures as a bedside spoils them: dark, bright, lit from behind, cluttered, blurred, covered.
 
 Each takes (n, size, size) uint8 grey levels and returns the same shape; sizes are shares of the
 side, so that 48 and 64 px are spoilt alike. The strengths are ours, one each, and are stated.
@@ -17,6 +17,8 @@ from edge_app.errors import PreprocessError
 Pixels = npt.NDArray[np.uint8]
 GREY = 128
 SEED = 0
+CLUTTER = 40
+"""Things drawn behind a face."""
 
 
 def darker(faces: Pixels) -> Pixels:
@@ -35,6 +37,30 @@ def back_lit(faces: Pixels) -> Pixels:
     across = np.linspace(-1.0, 1.0, size)
     away = np.clip(np.hypot(across[:, None], across[None, :]), 0.0, 1.0) ** 2
     return _to_bytes((1.0 - away) * 0.4 * faces + away * (0.4 * faces + 150.0))
+
+
+def cluttered(faces: Pixels) -> Pixels:
+    """Return frames and bars of random greys behind the face: shelves, pillows, other people.
+
+    The face is taken to be the ellipse in the middle with 80 % of the width and 96 % of the height;
+    only what is outside it changes.
+    """
+    size = faces.shape[1]
+    middle, axes = (size // 2, size // 2), (round(0.4 * size), round(0.48 * size))
+    face = np.zeros((size, size), np.uint8)
+    cv2.ellipse(face, middle, axes, 0.0, 0.0, 360.0, 1, thickness=-1)
+    rng = np.random.default_rng(SEED)
+
+    def behind(picture: Pixels) -> Pixels:
+        scene = picture.copy()
+        for _ in range(CLUTTER):
+            ends = rng.uniform(0.0, size, (2, 2)).round().astype(int).tolist()
+            grey, thickness = int(rng.integers(0, 256)), max(1, round(0.04 * size))
+            draw = cv2.rectangle if rng.random() < 0.5 else cv2.line
+            draw(scene, ends[0], ends[1], grey, thickness)
+        return np.where(face, picture, scene)
+
+    return _each(faces, behind)
 
 
 def blurred(faces: Pixels) -> Pixels:
@@ -104,6 +130,7 @@ CORRUPTIONS: dict[str, Callable[[Pixels], Pixels]] = {
     "darker": darker,
     "brighter": brighter,
     "back-lit": back_lit,
+    "cluttered": cluttered,
     "blurred": blurred,
     "noise": noisy,
     "jpeg": compressed,

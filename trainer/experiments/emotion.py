@@ -12,13 +12,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edge_app.errors import TrainingError
 from trainer.calibrate import Calibrated
 from trainer.datasets.face_labels import expression
 from trainer.emotion_evaluation.card import measured
 from trainer.emotion_evaluation.episode_thresholds import choose_episodes
 from trainer.emotion_evaluation.examine import examine_faces
 from trainer.examination import Examination
-from trainer.experiment import BundleParts, Experiment, ExperimentOptions, Graph, Split
+from trainer.experiment import (
+    BundleParts,
+    Experiment,
+    ExperimentOptions,
+    Graph,
+    RunGraph,
+    Split,
+)
 from trainer.experiments import emotion_bundle, emotion_data
 from trainer.experiments.emotion_models import (
     build_face_model,
@@ -70,6 +78,10 @@ class EmotionExperiment(Experiment):
         """Return PublicTest, or every picture of a folder that is not FER-2013's."""
         return emotion_data.load_evaluation(self._pictures, path, self.options)
 
+    def load_all(self, path: Path) -> Split:
+        """Return the same, of an own split undivided: the user says that it was not learnt from."""
+        return emotion_data.load_evaluation(self._pictures, path, self.options, undivided=True)
+
     def subsets(
         self, path: Path, split: Split, duplicates_of: Path | None = None
     ) -> dict[str, npt.NDArray[np.bool_]]:
@@ -80,6 +92,11 @@ class EmotionExperiment(Experiment):
         """Return what there is to say about the pictures that were read."""
         del shipped, split
         return {"notes": list(self._pictures.notes), "origin": self._pictures.origins}
+
+    def score(self, run: RunGraph, split: Split) -> npt.NDArray[np.float32]:
+        """Return the probabilities of every picture, its light evened out as the recipe says."""
+        read = replace(split, inputs=split.batch(slice(None)), gather=None)
+        return super().score(run, read)
 
     def examine(self, examination: Examination) -> dict[str, Any]:
         """Return every figure of a bundle: by class, calibrated, by group, spoilt, compared."""
@@ -157,6 +174,7 @@ class EmotionExperiment(Experiment):
         if not options.teachers:
             return targets
         if self._teachers is None:
+            _refuse_other_light(options)
             self._teachers = Teachers(options.teachers, options.classes)
         if not targets.is_floating_point():
             targets = functional.one_hot(targets, n_labels).float()
@@ -207,6 +225,27 @@ class EmotionExperiment(Experiment):
     def parts(self) -> BundleParts:
         """Return stream, conditioning, rolling and origin."""
         return emotion_bundle.parts(self.options, self._learnt)
+
+
+def _refuse_other_light(options: EmotionOptions) -> None:
+    """Refuse teachers that learnt from pictures evened out in another way: they see the student's.
+
+    Raises:
+        TrainingError: there is one.
+    """
+    from trainer.recipe import load_recipe  # it knows this file
+
+    for run in options.teachers:
+        theirs = load_recipe(run / "recipe.yaml").experiment.options
+        how = theirs.illumination if isinstance(theirs, EmotionOptions) else None
+        if how != options.illumination:
+            raise TrainingError(
+                "a teacher learnt from pictures whose light was evened out in another way",
+                source=str(run),
+                expected=f"experiment.illumination: {options.illumination}",
+                got=how,
+                next_step="Train the teacher with the same experiment.illumination",
+            )
 
 
 def _slope(label: int, size_px: int) -> Tensor:

@@ -86,6 +86,7 @@ def parts(options: EmotionOptions, train: Split | None = None) -> BundleParts:
             size_px=options.size_px,
             margin=0.0,
             level_eyes=True,
+            illumination=options.illumination,
             min_face_px=48,
             detect_every=3,
             min_hits=3,

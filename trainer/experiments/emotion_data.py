@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from edge_app.errors import DatasetError
+from edge_app.inference.manifest import Illumination
+from edge_app.preprocess.face_illumination import normalise_illumination
 from trainer.datasets import fer2013
 from trainer.datasets.clinical_faces import LAYOUT as CLINICAL
 from trainer.datasets.face_copies import difference_hashes, near_copies, picture_hashes
@@ -18,13 +22,13 @@ from trainer.datasets.face_division import divide
 from trainer.datasets.face_reading import locate
 from trainer.datasets.face_set import OWN, OWN_TEST, OWN_TRAIN, OWN_VALIDATION, FaceData, Faces
 from trainer.datasets.fer2013_facts import PRIVATE_TEST, PUBLIC_TEST, TRAINING
-from trainer.experiment import Split
+from trainer.experiment import Gather, Split
 from trainer.experiments.emotion_options import EmotionOptions
 from trainer.experiments.emotion_pictures import FacePictures, called
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["FacePictures", "load_evaluation", "load_splits", "subset_masks"]
+__all__ = ["FacePictures", "load_evaluation", "load_splits", "reading", "subset_masks"]
 
 TO_SCORE = (PUBLIC_TEST, PRIVATE_TEST, OWN_TEST, OWN_VALIDATION, OWN, OWN_TRAIN)
 """What is scored where there are several: the first of these."""
@@ -86,28 +90,33 @@ def load_splits(pictures: FacePictures, path: Path, options: EmotionOptions) -> 
     return _split(pictures, train, names[0]), _split(pictures, validation, names[1])
 
 
-def load_evaluation(pictures: FacePictures, path: Path, options: EmotionOptions) -> Split:
+def load_evaluation(
+    pictures: FacePictures, path: Path, options: EmotionOptions, *, undivided: bool = False
+) -> Split:
     """Return what may be scored: PublicTest, or a folder's test side, or every picture there.
 
     Args:
         pictures: reads them.
         path: the data.
         options: how the experiment divides.
+        undivided: the user says that an own split has not learnt from these.
 
     Returns:
-        PublicTest where there is any, also among others; of an own split the persons held out.
+        PublicTest where there is any, also among others; of an own split the persons held out: what
+        it has learnt from is not known again, so any place is divided, unless it is ``undivided``.
 
     Raises:
         DatasetError: data missing or damaged, or only what was learnt from.
     """
     data = pictures.at(path)
-    if options.split == "own":
+    if options.split == "own" and not undivided:
         _, validation, test = _divided(pictures, data, options)
         held_out = test if len(test.labels) else validation
         total = sum(len(faces.labels) for faces in data.faces.values())
         pictures.note(
             f"{called(path)}: divided as for training, so {len(held_out.labels):,} of {total:,}"
-            " pictures are scored"
+            " pictures are scored. If the model has not learnt from this place, score them all with"
+            " --split all"
         )
         return _split(pictures, held_out, _name(held_out, data))
     usage = next((usage for usage in TO_SCORE if usage in data.faces), None)
@@ -152,7 +161,7 @@ def subset_masks(
     data = pictures.at(path)
     if duplicates_of is None or locate(duplicates_of) == locate(path):
         learnt = _learnt_beside(pictures, data)
-        if learnt is None or tuple(learnt.names.tolist()) == split.examples:
+        if learnt is None or set(learnt.names.tolist()) <= set(split.examples or ()):
             return {}
         return {"duplicate_free": ~np.isin(picture_hashes(ours), learnt.hashes)}
     theirs = pictures.hashes(duplicates_of, but=path)
@@ -256,6 +265,28 @@ def _tell_if_spoiled(pictures: FacePictures, faces: Faces) -> None:
         )
 
 
+def reading(how: Illumination) -> Gather | None:
+    """Return how a batch of pictures becomes what the model reads, as the bedside would do it.
+
+    A split keeps the pictures as they are, so that spoiling them comes before evening them out.
+
+    Args:
+        how: the recipe's ``illumination``.
+
+    Returns:
+        For ``Split.gather``: None where pictures are read as they are.
+    """
+    return None if how == "none" else partial(_normalised, how)
+
+
+def _normalised(how: Illumination, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    faces = inputs[0].cpu().numpy()
+    done = np.empty_like(faces)
+    for face, out in zip(faces[:, 0], done[:, 0], strict=True):
+        out[:] = normalise_illumination(face, how)
+    return (torch.from_numpy(done).to(inputs[0].device),)
+
+
 def _split(pictures: FacePictures, faces: Faces, name: str) -> Split:
     missing = _missing(faces, pictures.options)
     if missing:
@@ -266,5 +297,6 @@ def _split(pictures: FacePictures, faces: Faces, name: str) -> Split:
         groups=faces.groups,
         name=name,
         examples=tuple(str(one) for one in faces.names),
+        gather=reading(pictures.options.illumination),
         attributes=faces.attributes,
     )

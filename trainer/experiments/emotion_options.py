@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from edge_app.inference.manifest import Illumination
 from trainer.datasets import fer2013
 from trainer.datasets.face_labels import class_key
 from trainer.experiment import ExperimentOptions
@@ -42,6 +43,11 @@ class EmotionOptions(ExperimentOptions):
     )
     size_px: int = Field(
         default=fer2013.SIZE_PX, ge=16, le=512, description="Side of the crop that the model gets."
+    )
+    illumination: Illumination = Field(
+        default="none",
+        description="Done to every picture before anything else, here and, by the manifest, at the"
+        " bedside: edge_app/preprocess/face_illumination.py. Teachers need the same.",
     )
     split: Literal["official", "own"] = Field(
         default="official",
