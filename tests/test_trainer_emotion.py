@@ -23,7 +23,7 @@ from trainer.experiments.emotion import EmotionExperiment, EmotionOptions  # noq
 from trainer.experiments.face_augmentation import cut_mix  # noqa: E402
 from trainer.learning_curve import Row  # noqa: E402
 from trainer.models.face_vgg import FaceVgg, shrinking  # noqa: E402
-from trainer.narrowing import mean_of, narrowed  # noqa: E402
+from trainer.narrowing import narrowed  # noqa: E402
 from trainer.provenance import Provenance  # noqa: E402
 from trainer.splits import refuse_leak  # noqa: E402
 from trainer.teachers import Teachers  # noqa: E402
@@ -217,17 +217,6 @@ def test_the_story_names_teachers_and_their_own_teachers(tmp_path: Path) -> None
     assert told == f"Taught by {origin} Started from the weights of {origin}"
 
 
-def test_teachers_see_every_second_picture_mirrored(tmp_path: Path) -> None:
-    teachers = Teachers((finished(tmp_path / "wide", channels=[4, 8]),), LABELS)
-    one = torch.randint(0, 256, (1, 1, 16, 16), generator=torch.Generator().manual_seed(3)).float()
-    batch = torch.cat([one, one, one.flip(-1), one.flip(-1)])
-    plain, mirrored, of_mirrored, back = teachers.shares(batch)
-    assert torch.equal(batch[1], batch[0])  # the student's pictures stay as they are
-    torch.testing.assert_close(plain, back)
-    torch.testing.assert_close(mirrored, of_mirrored)
-    assert not torch.allclose(plain, mirrored, atol=1e-3)
-
-
 def test_a_run_that_cannot_teach_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"no such run to learn from.*--out .*absent"):
         Teachers((tmp_path / "absent",), LABELS)
@@ -356,17 +345,3 @@ def test_kept_channels_stay_in_their_order_when_nothing_is_cut() -> None:
     wide = FaceVgg(7, (4, 6))
     same = narrowed(wide.state_dict(), (4, 6))
     assert all(torch.equal(tensor, same[name]) for name, tensor in wide.state_dict().items())
-
-
-def test_a_run_starts_from_the_mean_of_several(tmp_path: Path) -> None:
-    torch.manual_seed(5)
-    places = [finished(tmp_path / name, channels=[4, 8]) for name in ("first", "second")]
-    options = {"channels": [4, 8], "narrowed_from": [str(place) for place in places]}
-    experiment = EmotionExperiment(EmotionOptions.model_validate(options))
-    experiment.start(model := experiment.build_model())
-    one, other = (torch.load(place / "best.pt")["weights"]["head.3.weight"] for place in places)
-    assert not torch.allclose(one, other, atol=1e-3)
-    torch.testing.assert_close(model.head[3].weight, (one + other) / 2.0)
-    counts = {"bn.num_batches_tracked": torch.tensor(3)}
-    assert mean_of([counts, counts]) == counts
-    assert EmotionOptions(narrowed_from=None).narrowed_from == ()  # as older recipes have it

@@ -25,8 +25,6 @@ SHIPPED = {
     "emotion_illumination",
     "emotion_resnet50",
     "emotion",
-    "emotion_again",
-    "emotion_last",
     "emotion_teacher",
     "seq_sleep_net",
     "seq_sleep_net_bedside",
