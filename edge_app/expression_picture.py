@@ -35,7 +35,7 @@ def draw_expressions(record: ExpressionRecord, folder: Path, name: str = PICTURE
         ConfigError: matplotlib is not installed.
         SinkError: the picture cannot be written.
     """
-    unit_s, unit = (3600.0, "hours") if record.time.length_s >= 7200.0 else (60.0, "minutes")
+    unit_s, unit = _time_unit(record.time.length_s)
     figure = new_figure((11, 7))
     shares, episodes, coverage = figure.subplots(3, 1, sharex=True, height_ratios=(4, 1.5, 1))
     points = _with_silences(record)
@@ -53,6 +53,13 @@ def draw_expressions(record: ExpressionRecord, folder: Path, name: str = PICTURE
         fontsize="medium",
     )
     return save_figure(figure, folder / name)
+
+
+def _time_unit(length_s: float) -> tuple[float, str]:
+    """Return seconds a unit, and the unit that suits a recording so long."""
+    if length_s >= 7200.0:
+        return 3600.0, "hours"
+    return (60.0, "minutes") if length_s >= 120.0 else (1.0, "seconds")
 
 
 def _with_silences(record: ExpressionRecord) -> list[Point]:
@@ -75,6 +82,10 @@ def _distribution(axes: Any, labels: tuple[str, ...], points: list[Point], times
     seen = np.array([1.0 if point.shares else 0.0 for point in points])
     axes.fill_between(times, below, seen, color=_UNSURE_COLOUR, linewidth=0, label=UNSURE)
     axes.set(ylim=(0.0, 1.0), ylabel=f"share of covered time,\nlast {WINDOW_S:g} s")
+    if not seen.any():
+        nothing = "no face usable for long enough to draw"
+        axes.text(0.5, 0.5, nothing, ha="center", va="center", transform=axes.transAxes)
+        return
     axes.legend(reverse=True, **_BESIDE)
 
 

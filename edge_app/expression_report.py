@@ -74,8 +74,8 @@ def lines(record: ExpressionRecord) -> list[str]:
     told = []
     if record.changes_per_min is not None:
         told.append(
-            f"{record.changes} changes of expression, {record.changes_per_min:.2f} a minute with"
-            " a usable face"
+            f"{record.changes} change{'' if record.changes == 1 else 's'} of expression,"
+            f" {record.changes_per_min:.2f} a minute with a usable face"
         )
     if record.others_s > 0.0:
         told.append(f"more than one face in view for {clock(record.others_s)}; one is followed")

@@ -48,7 +48,7 @@ def read_yaml(path: Path) -> object:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"cannot be read: {error}",
+            f"cannot be read: {getattr(error, 'strerror', None) or error}",
             source=str(path),
             next_step="Name a YAML file such as device_configs/demo.yaml",
         ) from error

@@ -6,12 +6,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge_app.cli_expression import show_expressions
 from edge_app.contracts import AbstainReason, Prediction
-from edge_app.expression_picture import draw_expressions
+from edge_app.expression_picture import _time_unit, draw_expressions
 from edge_app.expression_record import ExpressionRecord, read_expressions, remove_report
 from edge_app.expression_report import (
     clock,
@@ -207,6 +208,33 @@ def test_a_face_that_was_never_seen_is_a_report_too(tmp_path: Path) -> None:
     assert (tmp_path / "expression.png").read_bytes().startswith(b"\x89PNG")
     remove_report(tmp_path)
     assert not (tmp_path / "expression.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("length_s", "unit"), [(6.0, "seconds"), (119.0, "seconds"), (120.0, "minutes"), (8e3, "hours")]
+)
+def test_the_picture_is_drawn_in_a_unit_that_suits_its_length(length_s: float, unit: str) -> None:
+    assert _time_unit(length_s)[1] == unit
+
+
+def test_one_change_is_said_in_the_singular(tmp_path: Path) -> None:
+    predictions = two_a_second(0.0, "happy", "happy", "neutral")
+    record = read(write(tmp_path, *((BEGIN_UNIX_S, p) for p in predictions)))
+    assert lines(record)[0].startswith("1 change of expression, 60.00 a minute")
+
+
+def test_a_recording_without_a_usable_face_is_drawn_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = read(write(tmp_path, *((BEGIN_UNIX_S, p) for p in two_a_second(0.0, *[NO] * 9))))
+    drawn: list[Any] = []
+    monkeypatch.setattr(
+        "edge_app.expression_picture.save_figure", lambda figure, path: drawn.append(figure) or path
+    )
+    draw_expressions(record, tmp_path)
+    upper = drawn[0].axes[0]
+    assert [text.get_text() for text in upper.texts] == ["no face usable for long enough to draw"]
+    assert upper.get_legend() is None
 
 
 def test_the_document_and_the_picture(tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ def deletion_table(deletion: dict[str, Any]) -> Table:
         A table for the console.
     """
     first = next(iter(deletion.values()))
+    drawn = "pictures" if first["groups"] == first["n"] else "people"
     table = Table(
         title=f"deletion test, {first['n']} pictures: area under the probability of the answer, "
-        "95 % intervals over people; less is better"
+        f"95 % intervals over {drawn}; less is better"
     )
     for heading in ("hidden by", "map", "area", "random maps", "less by", "p", "own maps moved"):
         table.add_column(heading, overflow="fold")
