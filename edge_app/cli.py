@@ -94,7 +94,7 @@ def run(
     ] = None,
     baseline: Annotated[float | None, typer.Option(min=1.0, help=BASELINE_HELP)] = None,
     check_only: Annotated[
-        bool, typer.Option("--check-only", help="Start nothing; say what CONFIG lacks here.")
+        bool, typer.Option("--check-only", help="Classify nothing; say what CONFIG lacks here.")
     ] = False,
 ) -> None:
     """Run a device live: every sensor of CONFIG at once.
@@ -379,7 +379,8 @@ def build_engines(
     An engine fits one GPU, TensorRT and JetPack, so none is shipped. Once built, `run`, `replay`
     and `check` use them, and build anew what is damaged or of another system. An engine that
     misses its golden outputs is never used. Kept in BEDSIDE_ENGINES or ~/.cache/bedside/engines.
-    Exit code 1 when a bundle is left without an engine: the CPU runs it.
+    Exit code 1 when a bundle is left without an engine, 3 where there is no TensorRT: ONNX Runtime
+    runs it.
 
     Example: edge-app build-engines device_configs/demo.yaml
     """

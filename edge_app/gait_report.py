@@ -126,7 +126,7 @@ def _nothing(folder: Path) -> SourceNotFoundError:
         source=str(folder),
         expected=f"{PREDICTIONS[0]} with sleep or facial expression, or {SUMMARY_FILE}",
         next_step="Name the --out of: edge-app replay RECORDING --task sleep --out DIR,"
-        " or --task frailty",
+        " or --task frailty, or --task emotion",
     )
 
 
