@@ -192,6 +192,19 @@ def test_a_folder_that_cannot_be_written_to_still_runs(
     assert "engines cannot be kept here" in caplog.text
 
 
+def test_a_full_disk_leaves_no_half_file(
+    cache: EngineCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("edge_app.inference.engine_cache.os.fsync", full)
+    key = EngineKey("a" * 64, "10.3.0", "Orin", "8.7", "R36.4.3", "fp16")
+    with pytest.raises(InferenceError, match=r"cannot be kept here.*No space left"):
+        cache.write(key, b"engine")
+    assert list(cache.folder.iterdir()) == []
+
+
 def test_a_golden_mismatch_in_fp16_takes_fp32(
     cache: EngineCache, tmp_path: Path, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

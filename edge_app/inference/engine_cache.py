@@ -58,8 +58,7 @@ class EngineCache:
         except (OSError, ValueError) as error:
             logger.warning("%s: the engine cannot be read: %s", path, error)
             return None
-        expected = {"key": asdict(key), "sha256": hashlib.sha256(engine).hexdigest()}
-        if note != expected:
+        if note != _note(key, engine):
             logger.warning("%s: the engine is damaged: it is not what was built", path)
             return None
         return engine
@@ -75,9 +74,8 @@ class EngineCache:
             InferenceError: the folder cannot be written to.
         """
         path = self.path(key)
-        note = {"key": asdict(key), "sha256": hashlib.sha256(engine).hexdigest()}
         self._put(path, engine)
-        self._put(path.with_suffix(".json"), json.dumps(note, indent=1).encode())
+        self._put(path.with_suffix(".json"), json.dumps(_note(key, engine), indent=1).encode())
         for old in self.folder.glob(f"{_stem(key)}-*"):
             if old.stem != path.stem:
                 old.unlink(missing_ok=True)
@@ -110,16 +108,25 @@ class EngineCache:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as part:
-                part.write(content)
-                part.flush()
-                os.fsync(part.fileno())
-            Path(part.name).replace(path)
+                try:
+                    part.write(content)
+                    part.flush()
+                    os.fsync(part.fileno())
+                    Path(part.name).replace(path)
+                except OSError:
+                    Path(part.name).unlink(missing_ok=True)
+                    raise
         except OSError as error:
             raise InferenceError(
                 f"engines cannot be kept here: {error}",
                 source=str(self.folder),
                 next_step="Set BEDSIDE_ENGINES to a folder that can be written to",
             ) from error
+
+
+def _note(key: EngineKey, engine: bytes) -> dict[str, object]:
+    """Return what is kept beside an engine to know it again."""
+    return {"key": asdict(key), "sha256": hashlib.sha256(engine).hexdigest()}
 
 
 def _stem(key: EngineKey) -> str:
