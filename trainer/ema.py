@@ -54,14 +54,13 @@ class Ema:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Give the model its averaged weights for a while."""
-        if self._decay is None:
-            self.average = self._copy()
-            yield
-            return
+        """Give the model its averaged weights for a while; what is changed of them is kept."""
         trained = self._copy()
+        if self._decay is None:
+            self.average = trained
         self._model.load_state_dict(self.average)
         try:
             yield
+            self.average = self._copy()
         finally:
             self._model.load_state_dict(trained)

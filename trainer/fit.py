@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from edge_app.errors import TrainingError
 from trainer import devices, metrics
+from trainer.batch_statistics import measure_statistics
 from trainer.ema import Ema
 from trainer.experiment import Split
 from trainer.finite import Step, check_finite
@@ -127,8 +128,10 @@ def fit(
                 progress.step(loss_sum / (step + 1))
 
             figures = NOT_VALIDATED
-            if validation is not None:
-                with ema.averaged():
+            with ema.averaged():
+                if options.statistics_from:
+                    measure_statistics(model, plain_batches(train, options))
+                if validation is not None:
                     figures = evaluate_pass(model, validation, options)
             row = Row(
                 index=index,
@@ -235,6 +238,22 @@ def to_layout(inputs: tuple[Tensor, ...], options: FitOptions) -> tuple[Tensor, 
         tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
         for tensor in inputs
     )
+
+
+def plain_batches(split: Split, options: FitOptions) -> Iterator[tuple[Tensor, ...]]:
+    """Yield examples as they are, spread evenly over the split, in batches of training.
+
+    Args:
+        split: what is learnt from.
+        options: ``statistics_from``, how many; batch and memory order.
+
+    Yields:
+        Inputs of the model.
+    """
+    n = len(split.targets)
+    chosen = torch.arange(0, n, max(n // options.statistics_from, 1))[: options.statistics_from]
+    for rows in torch.tensor_split(chosen, math.ceil(len(chosen) / options.batch)):
+        yield to_layout(split.batch(rows), options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -78,6 +79,12 @@ class FitOptions(BaseModel):
         ge=0.0,
         lt=1.0,
         description="Decay of the averaged weights that are validated and exported; null: none.",
+    )
+    statistics_from: int = Field(
+        default=0,
+        ge=0,
+        description="Training examples, not augmented, on which batch normalisation is measured"
+        " anew after each pass, for what is validated and exported; 0: as it ran in training.",
     )
     clip_norm: float | None = Field(
         default=None, gt=0.0, description="Largest norm of the gradient; null: no limit."
@@ -158,6 +165,8 @@ def load_recipe(path: Path, changes: tuple[str, ...] = (), name: str | None = No
     """
     if not path.is_file() and (RECIPES_DIR / f"{path.name}.yaml").is_file():
         path = RECIPES_DIR / f"{path.name}.yaml"
+    if not path.exists():
+        raise _no_recipe(path)
     document = _read_yaml(path)
     for change in changes:
         _apply(document, change)
@@ -183,14 +192,25 @@ def load_recipe(path: Path, changes: tuple[str, ...] = (), name: str | None = No
     )
 
 
+def _no_recipe(path: Path) -> ConfigError:
+    shipped = sorted(recipe.stem for recipe in RECIPES_DIR.glob("*.yaml"))
+    near = get_close_matches(path.stem, shipped, n=1)
+    return ConfigError(
+        "no such recipe",
+        source=str(path),
+        expected=f"a YAML file, or one of {', '.join(shipped)}",
+        next_step=f"Did you mean {near[0]}?" if near else "Name one of these",
+    )
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(
-            f"cannot read the recipe: {error}",
+            f"cannot read the recipe: {getattr(error, 'strerror', None) or error}",
             source=str(path),
-            next_step=f"Name one of {sorted(p.stem for p in RECIPES_DIR.glob('*.yaml'))} or a file",
+            next_step="Start from a file in trainer/recipes",
         ) from error
     if not isinstance(document, dict):
         raise ConfigError(
