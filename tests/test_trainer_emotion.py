@@ -215,6 +215,15 @@ def test_the_story_names_teachers_and_their_own_teachers(tmp_path: Path) -> None
     told = EmotionExperiment(EmotionOptions.model_validate(options)).story()
     origin = "second (pass 1, 0.5000; trainer fit; 0123abcd; itself taught by first)."
     assert told == f"Taught by {origin} Started from the weights of {origin}"
+def test_teachers_see_every_second_picture_mirrored(tmp_path: Path) -> None:
+    teachers = Teachers((finished(tmp_path / "wide", channels=[4, 8]),), LABELS)
+    one = torch.randint(0, 256, (1, 1, 16, 16), generator=torch.Generator().manual_seed(3)).float()
+    batch = torch.cat([one, one, one.flip(-1), one.flip(-1)])
+    plain, mirrored, of_mirrored, back = teachers.shares(batch)
+    assert torch.equal(batch[1], batch[0])  # the student's pictures stay as they are
+    torch.testing.assert_close(plain, back)
+    torch.testing.assert_close(mirrored, of_mirrored)
+    assert not torch.allclose(plain, mirrored, atol=1e-3)
 
 
 def test_a_run_that_cannot_teach_is_refused(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ SHIPPED = {
     "emotion_illumination",
     "emotion_resnet50",
     "emotion",
+    "emotion_again",
     "emotion_teacher",
     "seq_sleep_net",
     "seq_sleep_net_bedside",
