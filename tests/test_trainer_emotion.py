@@ -215,6 +215,8 @@ def test_the_story_names_teachers_and_their_own_teachers(tmp_path: Path) -> None
     told = EmotionExperiment(EmotionOptions.model_validate(options)).story()
     origin = "second (pass 1, 0.5000; trainer fit; 0123abcd; itself taught by first)."
     assert told == f"Taught by {origin} Started from the weights of {origin}"
+
+
 def test_teachers_see_every_second_picture_mirrored(tmp_path: Path) -> None:
     teachers = Teachers((finished(tmp_path / "wide", channels=[4, 8]),), LABELS)
     one = torch.randint(0, 256, (1, 1, 16, 16), generator=torch.Generator().manual_seed(3)).float()

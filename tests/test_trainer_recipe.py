@@ -26,6 +26,7 @@ SHIPPED = {
     "emotion_resnet50",
     "emotion",
     "emotion_again",
+    "emotion_last",
     "emotion_teacher",
     "seq_sleep_net",
     "seq_sleep_net_bedside",

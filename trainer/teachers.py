@@ -99,7 +99,7 @@ def finished_run(path: Path, labels: tuple[str, ...]) -> RunDir:
             source=str(path.resolve()),
             expected="the folder of a finished `trainer fit`",
             next_step=f"Train it first: `trainer fit emotion_teacher --data DIR --out {path}`; or"
-            " set experiment.teachers=[] and experiment.narrowed_from=null. A relative folder is"
+            " set experiment.teachers=[] and experiment.narrowed_from=[]. A relative folder is"
             " looked for where the command is run",
         )
     theirs = getattr(load_recipe(path / "recipe.yaml").experiment.options, "classes", ())

@@ -35,7 +35,7 @@ from trainer.experiments.emotion_models import (
 )
 from trainer.experiments.emotion_options import EmotionOptions
 from trainer.experiments.face_augmentation import FaceAugmentation, cut_mix, mix_up
-from trainer.narrowing import narrowed
+from trainer.narrowing import mean_of, narrowed
 from trainer.teachers import Teachers, finished_run, origin
 
 FEW_FACES = 20
@@ -133,19 +133,22 @@ class EmotionExperiment(Experiment):
         return None if weights is None else weights.origin
 
     def start(self, model: nn.Module) -> None:
-        """Cut weights out of a wider run, or read pretrained ones, where the recipe says so."""
-        if self.options.narrowed_from is not None:
-            wide = finished_run(self.options.narrowed_from, self.options.classes)
-            model.load_state_dict(narrowed(wide.load_best().weights, self.options.channels))
+        """Take other runs' weights, or read pretrained ones, where the recipe says so."""
+        options = self.options
+        if options.narrowed_from:
+            runs = [finished_run(path, options.classes) for path in options.narrowed_from]
+            cut = [narrowed(run.load_best().weights, options.channels) for run in runs]
+            model.load_state_dict(mean_of(cut))
         put_pretrained(model, self.options)
 
     def story(self) -> str:
         """Return who taught the network and what it started from."""
         options = self.options
         said = [f"Taught by {origin(run, options.classes)}" for run in options.teachers]
-        if options.narrowed_from is not None:
-            wide = origin(options.narrowed_from, options.classes)
-            said.append(f"Started from the weights of {wide}")
+        starts = [origin(run, options.classes) for run in options.narrowed_from]
+        if starts:
+            said.append(f"Started from the {'mean of the ' if starts[1:] else ''}weights of")
+            said += starts
         return " ".join(said)
 
     def augment(

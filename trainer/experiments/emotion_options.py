@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from edge_app.inference.manifest import Illumination
 from trainer.datasets import fer2013
@@ -23,6 +23,13 @@ ModelName = Literal[
 ]
 """The network: trainer/models/<name>.py."""
 RESNETS = ("frozen_resnet50", "resnet50", "cbam_resnet50")
+
+
+def _several(value: Any) -> Any:
+    """Return a path as a tuple of one, and nothing as none: recipes once named at most one."""
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, (str, Path)) else value
 
 
 class EmotionOptions(ExperimentOptions):
@@ -99,10 +106,11 @@ class EmotionOptions(ExperimentOptions):
     teachers: tuple[Path, ...] = Field(
         default=(), description="Folders of finished runs whose answers join the labels."
     )
-    narrowed_from: Path | None = Field(
-        default=None,
-        description="Folder of a finished run of a face_vgg, as wide or wider, whose weightiest"
-        " channels are what training starts from; null: random weights.",
+    narrowed_from: Annotated[tuple[Path, ...], BeforeValidator(_several)] = Field(
+        default=(),
+        description="Folders of finished runs of a face_vgg, as wide or wider, whose weightiest"
+        " channels are what training starts from; of several, which must descend from one another,"
+        " the mean. Empty: random weights.",
     )
     teacher_share: float = Field(
         default=0.7, ge=0.0, le=1.0, description="Of each target, where there are teachers."
@@ -167,8 +175,8 @@ class EmotionOptions(ExperimentOptions):
 
     @model_validator(mode="after")
     def _only_ours_is_narrowed(self) -> EmotionOptions:
-        if self.narrowed_from is not None and self.model != "face_vgg":
-            raise ValueError(f"narrowed_from fits face_vgg, not {self.model}: set it to null")
+        if self.narrowed_from and self.model != "face_vgg":
+            raise ValueError(f"narrowed_from fits face_vgg, not {self.model}: set it to []")
         return self
 
     @model_validator(mode="after")
