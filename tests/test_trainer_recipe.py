@@ -21,6 +21,7 @@ SHIPPED = {
     "emotion_baseline_cnn",
     "emotion_cbam_resnet50",
     "emotion_clinical_cnn",
+    "emotion_finish",
     "emotion_frozen_resnet50",
     "emotion_illumination",
     "emotion_resnet50",
@@ -109,9 +110,17 @@ def test_a_wrong_value_is_named(change: str, named: str) -> None:
         load_recipe(EMOTION, (change,))
 
 
-def test_a_missing_file_names_the_shipped_recipes() -> None:
-    with pytest.raises(ConfigError, match="emotion_teacher"):
-        load_recipe(Path("no_such_recipe"))
+def test_a_missing_file_names_the_shipped_recipes_and_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such recipe") as caught:
+        load_recipe(Path("emotion_techer"))
+    assert all(path.stem in str(caught.value) for path in RECIPES_DIR.glob("*.yaml"))
+    assert str(caught.value).endswith("Did you mean emotion_teacher?")
+    assert "Errno" not in str(caught.value)
+    with pytest.raises(ConfigError) as far:
+        load_recipe(Path("zzz"))
+    assert str(far.value).endswith("Name one of these")
+    with pytest.raises(ConfigError, match="cannot read the recipe: Is a directory"):
+        load_recipe(tmp_path)
 
 
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
