@@ -14,7 +14,7 @@ from edge_app.config import load_config
 from edge_app.contracts import Array
 from edge_app.errors import InferenceError
 from edge_app.inference.backends import Connect, precisions_of
-from edge_app.inference.bundle import Bundle, Parity, load_bundle, replay_golden
+from edge_app.inference.bundle import Bundle, Parity, is_bundle, load_bundle, replay_golden
 from edge_app.inference.engine import Precision, Tell, TensorRt
 from edge_app.inference.engine_cache import EngineCache, default_folder
 from edge_app.inference.l4t import read_l4t_release
@@ -74,11 +74,13 @@ def build_engines(
 
     Raises:
         InferenceError: no TensorRT or no GPU.
-        ConfigError: the configuration does not load.
+        ConfigError: no such file or bundle, or a configuration that does not load.
         ManifestError: a bundle is missing or altered.
     """
-    is_bundle = (target / "manifest.json").is_file()
-    folders = {target} if is_bundle else {stream.bundle for stream in load_config(target).streams}
+    if is_bundle(target):
+        folders = {target}
+    else:
+        folders = {stream.bundle for stream in load_config(target).streams}
     cache, tensorrt = cache or EngineCache(default_folder()), connect()
     for folder in sorted(folders):
         on_cpu = load_bundle(folder)

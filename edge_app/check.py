@@ -15,14 +15,15 @@ from edge_app.clock import MonotonicClock
 from edge_app.config import JsonlConfig, LslNetworkConfig, StreamConfig, load_config
 from edge_app.config_sources import LslConfig
 from edge_app.contracts import Chunk, StreamInfo
+from edge_app.counted import counted
 from edge_app.doctor.diagnosis import Diagnosis
 from edge_app.doctor.examine import examine
 from edge_app.errors import EdgeAppError, SourceError, SourceLostError
 from edge_app.face_detector_file import choose_detector
 from edge_app.inference.backends import load_on_best_backend
-from edge_app.inference.bundle import Bundle, replay_golden
+from edge_app.inference.bundle import Bundle, is_bundle, replay_golden
 from edge_app.signal_check import report_signal
-from edge_app.sinks.files import make_writable_dir
+from edge_app.sinks.files import prove_writable
 from edge_app.sources.liblsl import liblsl_facts
 from edge_app.tasks.protocol import fit_stream
 
@@ -88,7 +89,7 @@ def _check_golden(path: Path, bundle: Bundle) -> Iterator[Finding]:
             yield Finding(
                 f"bundle {path.name}: golden {parity.role}/{parity.output}",
                 parity.passed,
-                f"largest error {parity.max_abs_error:.1e} over {parity.cases} cases, "
+                f"largest error {parity.max_abs_error:.1e} over {counted(parity.cases, 'case')}, "
                 f"allowed {parity.tolerance:.0e} ({bundle.runners[parity.role].backend})",
                 "" if parity.passed else "Do not use this bundle here; export it again",
             )
@@ -195,7 +196,7 @@ def _check_fit(subject: str, bundle: Bundle, info: StreamInfo) -> Finding:
         window = fit_stream(bundle.manifest, info)
     except EdgeAppError as error:
         return _failure(subject, error)
-    told = f"window {window.length_samples} samples, hop {window.hop_samples}"
+    told = f"window {counted(window.length_samples, 'sample')}, hop {window.hop_samples}"
     return Finding(subject, True, told)
 
 
@@ -226,7 +227,7 @@ def _check_person(subject: str, config: StreamConfig, bundle: Bundle) -> Finding
 
 def _check_results(directory: Path) -> Finding:
     try:
-        make_writable_dir(directory)
+        prove_writable(directory)
     except EdgeAppError as error:
         return _failure("results", error)
     return Finding("results", True, f"{directory} can be written to")
@@ -244,11 +245,11 @@ def check_all(
         Of the machine, None for a bundle; of the configuration or bundle, None without one.
 
     Raises:
-        ConfigError: the configuration does not load.
+        ConfigError: no such file or bundle, or a configuration that does not load.
     """
     if path is None:
         return examine(), None
-    if (path / "manifest.json").is_file():
+    if is_bundle(path):
         return None, check_bundle(path)
     sinks = load_config(path).sinks
     folders = [sink.directory for sink in sinks if isinstance(sink, JsonlConfig)]
@@ -268,7 +269,7 @@ def check_device(path: Path) -> Iterator[Finding]:
         ConfigError: the configuration does not load.
     """
     config = load_config(path)
-    yield Finding("configuration", True, f"{path.name}: {len(config.streams)} stream(s)")
+    yield Finding("configuration", True, f"{path.name}: {counted(len(config.streams), 'stream')}")
     bundles: dict[Path, Bundle] = {}
     for folder in sorted({stream.bundle for stream in config.streams}):
         bundle, finding = _load(folder)

@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from edge_app.counted import counted
 from edge_app.errors import EdgeAppError
 from edge_app.sinks.steady_console import SteadyConsole
 
@@ -70,8 +71,9 @@ def _show_health(health: StreamHealth, seen: Seen | None) -> None:
     away = f" after {health.away_s:.0f} s without data" if health.restarts else ""
     age = "" if age_s is None else f"; data at most {1000 * age_s:.0f} ms old"
     say(
-        f"  {health.samples} samples, {health.windowing.gaps} gaps, "
-        f"{health.dropped} frames dropped, {health.restarts} restarts{away}{age}"
+        f"  {counted(health.samples, 'sample')}, {counted(health.windowing.gaps, 'gap')}, "
+        f"{counted(health.dropped, 'frame')} dropped, "
+        f"{counted(health.restarts, 'restart')}{away}{age}"
     )
     if health.last_error and health.broken:
         say(f"  last error: {health.last_error}", "red")
@@ -102,7 +104,8 @@ def show_replay(result: ReplayResult) -> None:
     health, met = result.health, result.health.windowing
     say(
         f"{result.recorded_s:.1f} s of recording in {result.wall_s:.2f} s; "
-        f"{met.windows} windows, {met.gaps} gaps, {met.missing_samples} samples missing"
+        f"{counted(met.windows, 'window')}, {counted(met.gaps, 'gap')}, "
+        f"{counted(met.missing_samples, 'sample')} missing"
     )
     if not met.windows and result.stopped_by is None:
         say("no answer: the recording ended before its first window was complete", "yellow")
@@ -111,7 +114,7 @@ def show_replay(result: ReplayResult) -> None:
 
         say(in_short(result.sleep))
     if result.stopped_by is None:
-        say(f"{health.predictions} predictions in {result.path}")
+        say(f"{counted(health.predictions, 'prediction')} in {result.path}")
     elif health.predictions:
         say(f"stopped; what was estimated so far is in {result.path}", "yellow")
     else:

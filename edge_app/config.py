@@ -282,15 +282,18 @@ def load_config(path: Path) -> DeviceConfig:
 def _anchored(config: DeviceConfig, base: Path) -> DeviceConfig:
     """Return the configuration with relative paths taken from the YAML file's folder."""
 
+    def placed(given: Path) -> Path:
+        return (base / given).resolve()
+
     def stream(given: StreamConfig) -> StreamConfig:
-        update: dict[str, object] = {"bundle": base / given.bundle}
+        update: dict[str, object] = {"bundle": placed(given.bundle)}
         if given.face_detector is not None:
-            update["face_detector"] = base / given.face_detector
+            update["face_detector"] = placed(given.face_detector)
         if given.person is not None:
-            file = base / given.person.file
+            file = placed(given.person.file)
             update["person"] = given.person.model_copy(update={"file": file})
         if isinstance(given.source, RecordingConfig):
-            update["source"] = given.source.model_copy(update={"path": base / given.source.path})
+            update["source"] = given.source.model_copy(update={"path": placed(given.source.path)})
         if isinstance(given.source, CameraConfig) and isinstance(given.source.device, str):
             file = base / given.source.device  # a file; an address or a pipeline is none
             if not given.source.device.startswith("/") and file.is_file():
@@ -299,7 +302,7 @@ def _anchored(config: DeviceConfig, base: Path) -> DeviceConfig:
 
     def sink(given: ConsoleConfig | JsonlConfig) -> ConsoleConfig | JsonlConfig:
         if isinstance(given, JsonlConfig):
-            return given.model_copy(update={"directory": base / given.directory})
+            return given.model_copy(update={"directory": placed(given.directory)})
         return given
 
     return DeviceConfig(  # checked again, with the directories of the sinks as they are

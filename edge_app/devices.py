@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from edge_app.counted import counted
 from edge_app.sources import camera_list
 from edge_app.sources.ble_radio import find_ble_sensors
 from edge_app.sources.imu_protocols.protocol import Advertised, ImuProtocol
@@ -80,7 +81,8 @@ def find_lsl_streams(seconds_s: float, network: LslNetwork | None = None) -> lis
 
 def _lsl_stream(info: Any) -> Found:
     source_id = info.source_id()
-    told = f"{info.type()}, {info.channel_count()} channels at {info.nominal_srate():g} Hz"
+    channels = counted(info.channel_count(), "channel")
+    told = f"{info.type()}, {channels} at {info.nominal_srate():g} Hz"
     yaml = ""
     if info.type() == "EEG" and info.nominal_srate() > 0:
         labels, units = _described(info)

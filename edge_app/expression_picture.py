@@ -18,6 +18,8 @@ _COLOURS = ("#c0392b", "#7f8c3a", "#7d3c98", "#f2b134", "#2e6da4", "#e67e22", "#
 _UNSURE_COLOUR = "#f0f0f0"
 _BESIDE = {"fontsize": "small", "loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
 """A legend outside of its plot, on the right."""
+_STEP: Any = "pre"
+"""A point speaks for the time since the point before it, as an answer does."""
 
 
 def draw_expressions(record: ExpressionRecord, folder: Path, name: str = PICTURE_FILE) -> Path:
@@ -43,7 +45,7 @@ def draw_expressions(record: ExpressionRecord, folder: Path, name: str = PICTURE
     cover = np.array([point.coverage for point in points])
     _distribution(shares, record.labels, points, times)
     _episodes(episodes, record, unit_s)
-    coverage.fill_between(times, 100 * cover, color="0.45")
+    coverage.fill_between(times, 100 * cover, color="0.45", step=_STEP)
     coverage.set(ylim=(0, 100), ylabel=f"% covered,\nlast {WINDOW_S:g} s")
     coverage.set_xlim(0.0, max(record.time.length_s, 1.0) / unit_s)
     coverage.set_xlabel(f"{unit} from the start{_start(record)}")
@@ -63,12 +65,12 @@ def _time_unit(length_s: float) -> tuple[float, str]:
 
 
 def _with_silences(record: ExpressionRecord) -> list[Point]:
-    """Return the timeline with points of no coverage around every silence."""
-    points = [Point(0.0, 0.0, {})]
+    """Return the timeline with a point of no coverage at the end of every silence."""
+    points: list[Point] = []
     longest_s = max(WINDOW_S, 3.0 * record.timeline.every_s)
     for point in record.timeline.points:
-        if point.at_s - points[-1].at_s > longest_s:
-            points += [Point(points[-1].at_s, 0.0, {}), Point(point.at_s, 0.0, {})]
+        if points and point.at_s - points[-1].at_s > longest_s:
+            points.append(Point(point.at_s, 0.0, {}))
         points.append(point)
     return points
 
@@ -77,10 +79,12 @@ def _distribution(axes: Any, labels: tuple[str, ...], points: list[Point], times
     below = np.zeros(len(points))
     for label, colour in zip(labels, cycle(_COLOURS), strict=False):
         share = np.array([point.shares.get(label, 0.0) for point in points])
-        axes.fill_between(times, below, below + share, color=colour, linewidth=0, label=label)
+        filled = {"linewidth": 0, "label": label, "step": _STEP}
+        axes.fill_between(times, below, below + share, color=colour, **filled)
         below = below + share
     seen = np.array([1.0 if point.shares else 0.0 for point in points])
-    axes.fill_between(times, below, seen, color=_UNSURE_COLOUR, linewidth=0, label=UNSURE)
+    filled = {"linewidth": 0, "label": UNSURE, "step": _STEP}
+    axes.fill_between(times, below, seen, color=_UNSURE_COLOUR, **filled)
     axes.set(ylim=(0.0, 1.0), ylabel=f"share of covered time,\nlast {WINDOW_S:g} s")
     if not seen.any():
         nothing = "no face usable for long enough to draw"

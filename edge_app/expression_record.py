@@ -73,6 +73,7 @@ class ExpressionRecord:
         episodes: in order.
         earlier: recordings before this one in the same file.
         damaged: lines that could not be read.
+        assumed: what the replay had to assume of the recording, such as when pictures were taken.
     """
 
     stream: str
@@ -93,6 +94,7 @@ class ExpressionRecord:
     episodes: list[EpisodeLine] = field(default_factory=list)
     earlier: int = 0
     damaged: int = 0
+    assumed: tuple[str, ...] = ()
     _answered: AnsweredTime | None = None
     _person: float | None = None
     _shown: str | None = None
@@ -221,7 +223,17 @@ def read_expressions(folder: Path) -> list[ExpressionRecord]:
     found = [record for record in records.values() if record.time.begun]
     for record in found:
         record.damaged = damaged
+        record.assumed = _assumed(folder / "health.json", record.stream)
     return found
+
+
+def _assumed(path: Path, stream: str) -> tuple[str, ...]:
+    """Return the assumptions that a replay has noted; none after a live run."""
+    try:
+        health = json.loads(path.read_bytes())
+        return tuple(map(str, health["assumptions"])) if health["stream"] == stream else ()
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
 
 
 def _take(row: Any, records: dict[str, ExpressionRecord]) -> None:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from edge_app.counted import counted
 from edge_app.expression_record import SUMMARY_FILE, ExpressionRecord
 from edge_app.sinks.files import write_whole
 from edge_app.sinks.jsonl import iso_utc
@@ -71,17 +72,18 @@ def in_short(record: ExpressionRecord) -> str:
 
 def lines(record: ExpressionRecord) -> list[str]:
     """Return what the tables do not say, in sentences."""
-    told = []
+    told = [f"assumed: {assumption}" for assumption in record.assumed]
     if record.changes_per_min is not None:
         told.append(
-            f"{record.changes} change{'' if record.changes == 1 else 's'} of expression,"
+            f"{counted(record.changes, 'change')} of expression,"
             f" {record.changes_per_min:.2f} a minute with a usable face"
         )
     if record.others_s > 0.0:
         told.append(f"more than one face in view for {clock(record.others_s)}; one is followed")
     if record.handovers:
         told.append(
-            f"{record.handovers} time(s) the face followed may have become another person's"
+            f"{counted(record.handovers, 'time')} the face followed may have become another"
+            " person's"
         )
     if record.change_s > 0.0:
         told.append(
@@ -92,9 +94,9 @@ def lines(record: ExpressionRecord) -> list[str]:
     elif record.baseline_s is not None:
         told.append(f"resting baseline: {record.baseline_s:.0f} s collected, not yet complete")
     if record.earlier:
-        told.append(f"{record.earlier} earlier recording(s) in the same file are not shown")
+        told.append(f"not shown: {counted(record.earlier, 'earlier recording')} in the same file")
     if record.damaged:
-        told.append(f"{record.damaged} line(s) could not be read")
+        told.append(f"{counted(record.damaged, 'line')} could not be read")
     return [*told, NOTE]
 
 
@@ -145,6 +147,7 @@ def to_document(record: ExpressionRecord) -> dict[str, Any]:
         "what": "facial expression",
         "model": record.model,
         "simulated": record.simulated,
+        "assumed": list(record.assumed),
         "start": None if start_unix_s is None else iso_utc(start_unix_s),
         "length_s": round(record.time.length_s, 3),
         "covered_s": round(record.covered_s, 3),

@@ -29,19 +29,23 @@ class Point:
 
 @dataclass(slots=True)
 class Timeline:
-    """Points whose least spacing doubles whenever there are too many."""
+    """Points whose least spacing doubles whenever there are too many; the newest is kept."""
 
     every_s: float = FIRST_POINT_EVERY_S
     points: list[Point] = field(default_factory=list)
 
     def add(self, point: Point) -> None:
-        """Take a point unless the last one is too near."""
-        if self.points and point.at_s - self.points[-1].at_s < self.every_s - 1e-6:
+        """Take a point; the last one makes way for it if it is near those on both its sides."""
+        if self._near(self.points[-2:]) and self._near([self.points[-1], point]):
+            self.points[-1] = point
             return
         self.points.append(point)
         if len(self.points) > MAX_POINTS:
             self.every_s *= 2.0
             self.points = self.points[::2]
+
+    def _near(self, pair: list[Point]) -> bool:
+        return len(pair) == 2 and pair[1].at_s - pair[0].at_s < self.every_s - 1e-6
 
 
 @dataclass(slots=True)

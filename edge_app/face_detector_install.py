@@ -67,7 +67,8 @@ def install_detector(
             if other != target:
                 other.unlink()
     except ConfigError as error:
-        raise ConfigError(error.problem, source=source, next_step=error.next_step) from error
+        problem = error.problem.replace(str(part), "the file")
+        raise ConfigError(problem, source=source, next_step=error.next_step) from error
     except OSError as error:
         raise SinkError(
             f"the detector cannot be installed there: {error.strerror or error}",

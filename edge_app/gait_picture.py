@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from edge_app.counted import counted
 from edge_app.figure_file import new_figure, save_figure
 from edge_app.gait_report import PHASES, GaitReport, lacking, mean_of, plain_name, towards
 
@@ -36,7 +37,8 @@ def draw(report: GaitReport, folder: Path) -> Path:
     summary = report.summary
     simulated = "SIMULATED, " if summary.get("simulated") else ""
     figure.suptitle(
-        f"{simulated}{summary['recording']}: {summary['strides']['accepted']} strides count, "
+        f"{simulated}{summary['recording']}: "
+        f"{counted(summary['strides']['accepted'], 'stride')} accepted, "
         f"{summary['walking_s']:.0f} s of walking. Not a medical device.",
         fontsize="medium",
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_app.counted import counted
 from edge_app.errors import SourceError, SourceNotFoundError
 from edge_app.gait_record import STRIDES_FILE, SUMMARY_FILE
 from edge_app.sleep_record import PREDICTIONS
@@ -164,8 +165,8 @@ def lines(report: GaitReport) -> Sequence[str]:
     rejected = sum(summary["strides"]["rejected"].values())
     bouts = len(summary["bouts"])
     said = [
-        f"{summary['strides']['accepted']} strides count, {rejected} do not; "
-        f"{summary['walking_s']:.0f} s of walking in {bouts} bout{'' if bouts == 1 else 's'}"
+        f"{counted(summary['strides']['accepted'], 'stride')} accepted, {rejected} left out; "
+        f"{summary['walking_s']:.0f} s of walking in {counted(bouts, 'bout')}"
     ]
     shares = ", ".join(
         f"{label} {100 * float(p):.0f} %"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from edge_app.errors import ConfigError, ContractError, SinkError
-from edge_app.sinks.files import make_writable_dir, write_whole
+from edge_app.sinks.files import prove_writable, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class PersonFile(Generic[Kept]):
     """Keeps what is known of one person in a JSON file that only its owner can read.
 
     Args:
-        path: the file; made at the first save, its folder at once.
+        path: the file; made with its folder at the first save.
         person: as for somebody of whom nothing is known; restored from the file.
         unix_s: tells the wall clock: what is known ages also while the program does not run.
 
@@ -69,7 +69,7 @@ class PersonFile(Generic[Kept]):
         self.person = person
         self._simulated: bool | None = None
         self._restore()
-        make_writable_dir(path.parent)
+        prove_writable(path.parent)
         self._saved_s = self._newest_s = unix_s()
         self._complained = False
 

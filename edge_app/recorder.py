@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from edge_app.contracts import Chunk, Kind, StreamInfo
+from edge_app.counted import counted
 from edge_app.errors import ConfigError, EdgeAppError, SinkError
 from edge_app.sinks.files import LineFile, make_writable_dir, writing_to
 from edge_app.sinks.protocol import OncePerMinute
@@ -94,8 +95,8 @@ class StreamFile:
         if file is None or not self.lost_records:
             return None
         return SinkError(
-            f"{self.lost_records} records could not be written and are lost: what is replayed of "
-            "it will lack them",
+            f"{counted(self.lost_records, 'record')} could not be written: a replay will lack what "
+            "was lost",
             source=str(self._path),
             next_step="Free space on the disk, or record to another one",
         )

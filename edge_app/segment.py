@@ -128,12 +128,18 @@ def read_picture(path: Path) -> Picture:
         (height, width, 3) uint8 RGB, the longer side at most ``MAX_SIDE_PX``.
 
     Raises:
-        SourceNotFoundError: no such file.
+        SourceNotFoundError: no such file, or a folder.
         SourceError: not a picture.
         PreprocessError: floats out of range.
     """
     import cv2
 
+    if path.is_dir():
+        raise SourceNotFoundError(
+            "this is a folder; one picture is wanted",
+            source=str(path),
+            next_step="Name one picture in it",
+        )
     if not path.is_file():
         raise SourceNotFoundError(
             "no such picture", source=str(path), next_step="Check the spelling"

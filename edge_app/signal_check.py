@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_app.contracts import Array, Chunk, Float32Array, Float64Array, StreamInfo
+from edge_app.counted import counted
 from edge_app.preprocess.face import to_grey
 from edge_app.preprocess.gait.signal_fault import signal_fault
 
@@ -47,7 +48,7 @@ class SignalReport:
     def __str__(self) -> str:
         """Return one line for people."""
         if self.rate_hz is None:
-            return f"{self.samples} samples, too few to judge"
+            return f"{counted(self.samples, 'sample')}, too few to judge"
         return (
             f"{self.rate_hz:.4g} Hz measured, {100 * self.lost_fraction:.1f} % lost, "
             f"jitter {1000 * self.jitter_s:.1f} ms, {self.quality}"

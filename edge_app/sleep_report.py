@@ -10,6 +10,7 @@ from statistics import median
 
 import numpy as np
 
+from edge_app.counted import counted
 from edge_app.sleep_lights import in_words, lights, span
 from edge_app.sleep_record import NO_DATA, EpochAnswer, Night
 from edge_app.sleep_smoothing import without_flicker
@@ -163,7 +164,7 @@ def lines(report: SleepReport) -> list[str]:
     if statistics.rem_uncertain:
         said.append("time before the first known REM is unknown: REM may have begun earlier")
     for reason, n in report.reasons().items():
-        said.append(f"unknown, {reason.replace('_', ' ')}: {_counted(n, 'epoch')}")
+        said.append(f"unknown, {reason.replace('_', ' ')}: {counted(n, 'epoch')}")
     rate, delays_s = report.revision_rate(), report.delays_s()
     if rate is not None and delays_s is not None:
         said.append(
@@ -177,15 +178,15 @@ def lines(report: SleepReport) -> list[str]:
     if warming := report.warming_up():
         verb = "rests" if warming == 1 else "rest"
         said.append(
-            f"warming up: {_counted(warming, 'epoch')} {verb} on less than ten minutes of history"
+            f"warming up: {counted(warming, 'epoch')} {verb} on less than ten minutes of history"
         )
     open_epochs = sum(not answer.final for answer in night.answers.values())
     if open_epochs:
-        said.append(f"not over yet: {_counted(open_epochs, 'epoch')} provisional")
+        said.append(f"not over yet: {counted(open_epochs, 'epoch')} provisional")
     if night.earlier:
-        said.append(f"not shown: {_counted(night.earlier, 'earlier night')} in the same file")
+        said.append(f"not shown: {counted(night.earlier, 'earlier night')} in the same file")
     if night.damaged:
-        said.append(f"left out: {_counted(night.damaged, 'damaged line')}")
+        said.append(f"left out: {counted(night.damaged, 'damaged line')}")
     if night.simulated:
         said.append("SIMULATED: nothing here says anything about a person")
     return [*said, NOTE]
@@ -239,7 +240,3 @@ def _reason(answer: EpochAnswer | None) -> str:
 
 def _text(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"

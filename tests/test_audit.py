@@ -100,6 +100,16 @@ def test_the_command_writes_sheet_and_figures(folder: Path, tmp_path: Path) -> N
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_it_tells_what_it_does_and_how_far_it_is(folder: Path) -> None:
+    told: list[str] = []
+    counts: list[tuple[str, int, int]] = []
+    audit(folder, AuditLimits(), told.append, lambda n, of: counts.append((told[-1], n, of)))
+    assert told == [f"reading {folder}", "measuring pictures", "comparing pictures with each other"]
+    measured = [(n, of) for what, n, of in counts if what == told[1]]
+    assert measured == [(n, 21) for n in range(1, 22)]  # one of 22 is unreadable
+    assert [row for row in counts if row[0] == told[2]][-1][1:] == (19, 19)  # two are blank
+
+
 def test_a_clean_folder_has_nothing_to_find(tmp_path: Path) -> None:
     for seed in range(4):
         cv2.imwrite(str(tmp_path / f"{seed}.png"), drawing(seed))

@@ -35,9 +35,9 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+def test_paths_are_relative_to_the_file_and_without_dots(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, GOOD))
-    assert config.streams[0].bundle == tmp_path / "../exports/sleep"
+    assert config.streams[0].bundle == tmp_path.parent / "exports" / "sleep"
     source, sink = config.streams[1].source, config.sinks[0]
     assert isinstance(source, RecordingConfig)
     assert isinstance(sink, JsonlConfig)

@@ -170,7 +170,7 @@ def test_limits_are_those_of_the_pictures_learnt_from() -> None:
 
 def test_a_leak_is_stamped_on_the_card(tmp_path: Path) -> None:
     manifest = bundle_at(tmp_path).manifest
-    told = "3 group(s) stand in both Training and PublicTest"
+    told = "3 groups in both Training and PublicTest"
     figures = figures_of()
     honest = model_card(manifest, figures, RUN, "A story.", measured(figures))
     leaky = model_card(manifest, figures, replace(RUN, leak=told), "A story.", measured(figures))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,6 +31,7 @@ from trainer.experiments.emotion_options import EmotionOptions  # noqa: E402
 from trainer.explanation.explain import Wanted, choose, explain_pictures  # noqa: E402
 from trainer.explanation.maps import METHODS  # noqa: E402
 from trainer.explanation.onnx_weights import put_onnx_weights  # noqa: E402
+from trainer.explanation.report import deletion_table  # noqa: E402
 from trainer.explanation.torch_model import load_explained  # noqa: E402
 from trainer.export import export  # noqa: E402
 from trainer.models.resnet50 import ResNet50  # noqa: E402
@@ -198,3 +200,19 @@ def test_pictures_that_cannot_be_written_are_refused_before_anything_slow(
     missing = ["explain", str(tmp_path / "no"), "--data", str(tmp_path), "--out", "s.png"]
     with pytest.raises(DatasetError, match="no such"):
         CliRunner().invoke(app, missing, catch_exceptions=False)
+
+
+def test_the_table_fits_80_columns_and_breaks_no_figure() -> None:
+    interval = {"value": -0.111, "low": -0.222, "high": -0.333}
+    against = {"area": interval, "other": interval, "difference": interval, "p": 0.0003}
+    method = {"against_random": against, "against_moved": against}
+    found = {"n": 100, "groups": 100, "methods": dict.fromkeys(METHODS, method)}
+    console = Console(width=80, record=True, quiet=False, file=io.StringIO())
+    console.print(deletion_table({"mean_face": found, "blur": found}))
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 80
+    whole = ("[-0.222, -0.333]", "[0.333, 0.222]")
+    for shown in whole:
+        assert sum(line.count(shown) for line in lines) == 2 * 2 * len(METHODS)
+    assert sum("p 0.0003" in line for line in lines) == 2 * len(METHODS)
+    assert any(line.strip() == "blur" for line in lines)

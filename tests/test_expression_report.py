@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace as changed_to
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
+from edge_app.build import find_bundle
 from edge_app.cli_expression import show_expressions
 from edge_app.contracts import AbstainReason, Prediction
 from edge_app.expression_picture import _time_unit, draw_expressions
@@ -24,6 +29,7 @@ from edge_app.expression_report import (
     write_report,
 )
 from edge_app.expression_timeline import Point, RecordedTime, Timeline
+from edge_app.replay import ReplayRequest, replay
 from edge_app.sinks.episodes import EPISODES_FILE
 from edge_app.sinks.expression_lines import last_minute
 from edge_app.sinks.jsonl import to_json
@@ -140,7 +146,7 @@ def test_it_tells_how_often_the_face_followed_may_have_become_another(tmp_path: 
     rows = [of(0.0, 0.0), of(0.5, 0.0), of(1.0), of(1.5, 1.0), of(2.0, 1.0), of(2.5, 2.0)]
     record = read(write(tmp_path, *((0.0, p) for p in rows)))
     assert record.handovers == 2
-    assert "2 time(s) the face followed may have become another person's" in lines(record)
+    assert "2 times the face followed may have become another person's" in lines(record)
     alone = read(write(tmp_path, *((0.0, p) for p in rows[:2])))
     assert not any("another person" in line for line in lines(alone))
 
@@ -193,7 +199,7 @@ def test_other_tasks_and_torn_lines_do_no_harm(tmp_path: Path, end: bytes) -> No
     path.write_bytes(damaged + b'{"task": "sleep"}\n' + path.read_bytes() + end)
     record = read(tmp_path)
     assert (record.seconds, record.damaged) == ({"happy": 0.5}, 2)
-    assert "2 line(s) could not be read" in lines(record)
+    assert "2 lines could not be read" in lines(record)
 
 
 def test_without_a_face_stream_there_is_nothing(tmp_path: Path) -> None:
@@ -235,6 +241,42 @@ def test_a_recording_without_a_usable_face_is_drawn_and_says_so(
     upper = drawn[0].axes[0]
     assert [text.get_text() for text in upper.texts] == ["no face usable for long enough to draw"]
     assert upper.get_legend() is None
+
+
+def drawn_at(axes: Any, label: str, time_s: float) -> tuple[float, float] | None:
+    """Return lower and upper edge of a filled area at a time; None: nothing is drawn there."""
+    (area,) = (area for area in axes.collections if area.get_label() == label)
+    times_s, heights = area.get_paths()[0].vertices.T
+    sides = list(zip(times_s, times_s[1:], heights, heights[1:], strict=False))
+    across = [
+        low + (high - low) * (time_s - begin_s) / (end_s - begin_s)
+        for begin_s, end_s, low, high in sides
+        if min(begin_s, end_s) < time_s < max(begin_s, end_s)
+    ]
+    return (min(across), max(across)) if across else None
+
+
+def test_the_picture_is_full_from_the_first_second_to_the_last_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times_s = [*(0.4 * k for k in range(20)), *(107.6 + 0.4 * k for k in range(5))]
+    rows = [answer(time_s, "happy") for time_s in times_s]
+    nothing = (("faces", 1.0), ("coverage_60_s", 0.0))  # the first answer speaks for no time
+    bare = changed_to(rows[0], evidence=nothing)
+    record = read(write(tmp_path, *((BEGIN_UNIX_S, p) for p in (bare, *rows[1:]))))
+    drawn: list[Any] = []
+    monkeypatch.setattr(
+        "edge_app.expression_picture.save_figure", lambda figure, path: drawn.append(figure) or path
+    )
+    draw_expressions(record, tmp_path)
+    shares, _, coverage = drawn[0].axes
+    for time_s in (0.1, 0.9, 4.0, 7.5, 109.1):  # the evidence: happy 0.75, neutral 0.25
+        assert drawn_at(shares, "happy", time_s) == pytest.approx((0.0, 0.75))
+        assert drawn_at(shares, "neutral", time_s) == pytest.approx((0.75, 1.0))
+    for time_s in (7.7, 60.0, 107.5):  # a silence
+        assert drawn_at(shares, "neutral", time_s) == (0.0, 0.0)
+    edges_s = coverage.collections[0].get_paths()[0].vertices[:, 0]
+    assert (edges_s.min(), edges_s.max()) == pytest.approx((0.0, 109.2))
 
 
 def test_the_document_and_the_picture(tmp_path: Path) -> None:
@@ -292,9 +334,17 @@ def test_a_timeline_of_days_stays_small() -> None:
         timeline.add(Point(float(second), 1.0, {}))
     assert len(timeline.points) <= 4001
     assert timeline.points[0].at_s == 0.0
-    assert timeline.points[-1].at_s > 99_900.0
-    steps = {b.at_s - a.at_s for a, b in zip(timeline.points, timeline.points[1:], strict=False)}
+    times_s = [point.at_s for point in timeline.points]
+    assert times_s[-1] == 99_999.0
+    steps = {b - a for a, b in pairwise(times_s[:-1])}
     assert steps == {timeline.every_s}
+
+
+def test_a_timeline_keeps_the_newest_point_and_both_sides_of_a_silence() -> None:
+    timeline = Timeline()
+    for at_s in (0.0, 0.4, 0.8, 1.2, 1.6, 100.0, 100.4):
+        timeline.add(Point(at_s, 1.0, {}))
+    assert [point.at_s for point in timeline.points] == [0.0, 1.2, 1.6, 100.0, 100.4]
 
 
 def test_a_silence_of_hours_is_another_recording() -> None:
@@ -302,6 +352,25 @@ def test_a_silence_of_hours_is_another_recording() -> None:
     assert time.follow(0.0, 0.0)
     assert time.follow(3 * 3600.0, 0.0)
     assert not time.follow(6 * 3600.0 + 1.0, 0.0)
+
+
+def test_a_report_on_photographs_says_that_its_seconds_count_pictures(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for number in range(3):
+        grey = np.full((64, 64), 60 + number, np.uint8)
+        assert cv2.imwrite(str(tmp_path / "photos" / f"{number}.png"), grey)
+    told = {}
+    for rate_hz in (None, 2.0):
+        out = tmp_path / str(rate_hz)
+        bundle = find_bundle("emotion")
+        replay(ReplayRequest(tmp_path / "photos", "emotion", bundle, out, rate_hz=rate_hz))
+        record = read(out)
+        told[rate_hz] = [line for line in lines(record) if line.startswith("assumed: ")]
+        assert not any("baseline" in line for line in lines(record))
+        assert json.loads(write_report(record, out).read_text())["assumed"] == list(record.assumed)
+    assert told[2.0] == []
+    (line,) = told[None]
+    assert "seconds count pictures" in line
 
 
 def test_the_command_reports_on_a_run(tmp_path: Path) -> None:

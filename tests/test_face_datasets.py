@@ -136,7 +136,7 @@ def test_only_some_classes_nested_and_in_any_format(tmp_path: Path) -> None:
     assert data.layout == "folders named by class"
     own = data.faces["own split"]
     assert own.counts == (0, 0, 1, 1, 3, 0, 0)
-    assert any("1 picture(s) left out: folder notes" in note for note in data.notes)
+    assert any("1 picture left out: folder notes" in note for note in data.notes)
     assert read_face_data(tmp_path / "sad").faces["own split"].counts[4] == 2
 
 
@@ -148,7 +148,7 @@ def test_mixed_sizes_and_colours_become_one_with_a_note(tmp_path: Path) -> None:
         data = read_face_data(tmp_path, size_px=size_px)
         assert data.faces["own split"].pixels.shape == (4, size_px, size_px)
         assert any("colour made grey" in note for note in data.notes)
-    assert "2 picture(s) resized" in read_face_data(tmp_path).notes
+    assert "2 pictures resized" in read_face_data(tmp_path).notes
 
 
 @pytest.mark.parametrize("nested", ["", "train/"])
@@ -178,7 +178,7 @@ def test_classes_that_are_not_asked_for_are_left_out_and_said(tmp_path: Path) ->
     picture(tmp_path / "contempt" / "x.png", grey=1)
     picture(tmp_path / "happy" / "x.png", grey=2)
     data = read_face_data(tmp_path)
-    assert data.notes == ("1 picture(s) left out: contempt is none of the classes",)
+    assert data.notes == ("1 picture left out: contempt is none of the classes",)
     both = read_face_data(tmp_path, ("happy", "contempt"))
     assert both.faces["own split"].counts == (1, 1)
 

@@ -56,7 +56,7 @@ def test_seven_classes_leave_contempt_out(tmp_path: Path) -> None:
     fer = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
     data = read(root, fer)
     assert data.faces["own split"].counts == (4,) * 7
-    assert any("4 picture(s) left out: contempt" in note for note in data.notes)
+    assert any("4 pictures left out: contempt" in note for note in data.notes)
 
 
 def test_the_table_is_found_by_its_columns_and_ids_agree_in_any_writing(tmp_path: Path) -> None:
@@ -81,10 +81,10 @@ def test_what_table_and_folders_lack_is_said(tmp_path: Path) -> None:
     (root / "7" / "Sad.jpg").unlink()
     picture(root / "7" / "selfie.jpg", grey=1)
     notes = " ".join(read(root).notes)
-    assert "no row in the table for person(s) 12, 7" in notes
-    assert "no picture of person(s) 99" in notes
+    assert "persons without a row in the table: 12, 7" in notes
+    assert "persons of the table without a picture: 99" in notes
     assert "1 of 4 persons lack a picture of some class" in notes
-    assert "1 picture(s) left out: named by no class" in notes
+    assert "1 picture left out: named by no class" in notes
 
 
 def test_without_a_table_persons_are_known_and_nothing_else(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_prepare_faces_prints_all_that_is_wrong(tmp_path: Path) -> None:
     assert "Training: 16 different pictures among 16; 0 groups of copies" in said
     assert "1 blank" in said
     assert "NOT what FER-2013 published" in said
-    assert "PublicTest in Training: 1 identical pictures, 1 of them with another label" in said
+    assert "PublicTest in Training: 1 identical picture, 1 of them with another label" in said
     assert "PublicTest: no picture of disgust" in said
 
 
@@ -164,7 +164,7 @@ def test_a_person_on_both_sides_is_refused_and_shown(tmp_path: Path) -> None:
         (tmp_path / side / "people.csv").unlink()
     (tmp_path / "people.csv").write_text(text)
     train, validation = load(tmp_path)
-    with pytest.raises(DatasetError, match=r"1 group\(s\) stand in both.*77"):
+    with pytest.raises(DatasetError, match=r"1 group in both.*77"):
         refuse_leak(train, validation)
     result = CliRunner().invoke(app, ["prepare", "faces", "--data", str(tmp_path)])
-    assert "LEAK: 1 person(s) stand in both own split, train and" in " ".join(result.output.split())
+    assert "LEAK: 1 person in both own split, train and" in " ".join(result.output.split())

@@ -19,6 +19,7 @@ from edge_app.errors import ConfigError, SinkError, SourceError, SourceNotFoundE
 from edge_app.face_detector_file import PINNED, choose_detector, detectors_dir
 from edge_app.face_detector_install import MAX_BYTES, install_detector
 from edge_app.preprocess.face_detectors import HaarDetector, YuNetDetector
+from tests.conftest import ROOT
 
 KNOWN = "81dbde155e982455488235acb8ec2dec5d647edf7cf7080d33e4abb69b93a0d2"
 ADDRESS = "https://example.org/yunet_n_320_320.onnx"
@@ -91,7 +92,24 @@ def test_a_vouched_for_file_that_is_no_detector_changes_nothing(
     with pytest.raises(ConfigError, match="cannot load this detector") as raised:
         install_detector(str(wrong), sha256=sha256)
     assert raised.value.source == str(wrong)
+    assert "part-" not in str(raised.value)
     assert everything(data_home) == [installed.name]
+
+
+@pytest.mark.parametrize("graph", ["sleep/sequence.onnx", "sleep/encoder.onnx"])
+def test_another_network_is_refused_in_one_line_of_our_own(
+    data_home: Path, capfd: pytest.CaptureFixture[str], graph: str
+) -> None:
+    """One that OpenCV cannot load, and one that it loads though it finds no faces."""
+    path = ROOT / "exports" / graph
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    with pytest.raises(ConfigError, match="cannot load this detector") as raised:
+        install_detector(str(path), sha256=sha256)
+    told = str(raised.value)
+    assert "\n" not in told
+    assert not any(raw in told for raw in (".hpp", ".cpp", "OpenCV("))
+    assert capfd.readouterr() == ("", "")
+    assert everything(data_home) == []
 
 
 def test_a_vouched_for_file_takes_the_place_of_the_other(

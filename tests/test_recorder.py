@@ -222,7 +222,7 @@ def test_a_full_disk_is_told_and_does_not_stop_the_stream(
     file.append(b"after")
     loss = file.close()
     assert loss is not None
-    assert "1 records could not be written" in str(loss)
+    assert "1 record could not be written" in str(loss)
     assert file.close() is None
     assert file.lost_records == 1
     assert "No space left" in caplog.text

@@ -227,7 +227,7 @@ from edge_app.errors import SinkError
 from edge_app.health import StreamHealth
 from edge_app.run import RunResult
 ThreadPoolExecutor().submit(time.sleep, 3600)
-lost = SinkError("2 line(s) are lost", next_step="Free space")
+lost = SinkError("2 lines are lost", next_step="Free space")
 finish_run(RunResult((StreamHealth("cam", state="running"),), None, ("cam",), lost))
 """
 
@@ -243,7 +243,7 @@ def test_a_thread_that_hangs_does_not_keep_the_process() -> None:
     )
     assert done.returncode == 5
     assert "cam: running" in done.stdout
-    assert "2 line(s) are lost" in done.stderr
+    assert "2 lines are lost" in done.stderr
 
 
 def test_a_full_disk_is_told_and_does_not_stop_the_run(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_a_full_disk_is_told_and_does_not_stop_the_run(tmp_path: Path) -> None:
     assert done.returncode == 5
     assert "foot: ended" in done.stdout  # the summary comes all the same
     assert "No space left on device" in done.stderr
-    assert "could not be written and are lost" in done.stderr
+    assert "could not be written and will be missing" in done.stderr
     assert "Free space" in done.stderr
     assert done.stderr.count("held in memory") == 2  # once a minute and file, not once a line
     assert "Traceback" not in done.stderr
@@ -286,7 +286,11 @@ def test_check_passes_a_good_device_and_names_what_is_wrong(tmp_path: Path) -> N
     wrong = edge_app("check", config)
     assert wrong.returncode == 2
     assert "devise" in wrong.stderr
-    assert edge_app("check", tmp_path / "missing.yaml").returncode == 2
+    assert not (tmp_path / "out").exists()  # looking leaves nothing behind
+    for missing in (tmp_path / "missing.yaml", tmp_path / "exports"):
+        refused = edge_app("check", missing)
+        assert refused.returncode == 2
+        assert "trainer export RUN" in refused.stderr
 
 
 def test_check_tells_a_bad_bundle_once_and_names_the_face_detector(tmp_path: Path) -> None:
@@ -485,6 +489,7 @@ def test_check_tells_a_damaged_file_of_the_wearer(tmp_path: Path) -> None:
     config = wear(tmp_path)
     wearer = [f for f in check_device(config) if f.subject.endswith("person")]
     assert [f.passed for f in wearer] == [True]
+    (tmp_path / "state").mkdir()  # looking has not made it
     (tmp_path / "state" / "bed.json").write_text("half of it", encoding="utf-8")
     wearer = [f for f in check_device(config) if f.subject.endswith("person")]
     assert [f.passed for f in wearer] == [False]

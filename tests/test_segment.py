@@ -124,6 +124,8 @@ def test_a_grey_picture_and_a_large_one(tmp_path: Path) -> None:
 def test_pictures_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError):
         read_picture(tmp_path / "nowhere.png")
+    with pytest.raises(SourceNotFoundError, match="a folder; one picture is wanted"):
+        read_picture(tmp_path)
     for name, content in (("empty.png", b""), ("text.png", b"not a picture")):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(SourceError, match="is no picture"):

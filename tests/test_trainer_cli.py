@@ -6,9 +6,10 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
 from rich.console import Console  # noqa: E402
@@ -19,7 +20,9 @@ from tests.toy_experiment import ToyExperiment  # noqa: E402
 from trainer import registry  # noqa: E402
 from trainer.__main__ import main  # noqa: E402
 from trainer.cli import app  # noqa: E402
-from trainer.metrics import HEADLINE  # noqa: E402
+from trainer.experiment import Split  # noqa: E402
+from trainer.learning_curve import Row, next_step  # noqa: E402
+from trainer.metrics import HEADLINE, IGNORE  # noqa: E402
 from trainer.recipe import RECIPES_DIR  # noqa: E402
 from trainer.scores_table import scores_table  # noqa: E402
 
@@ -88,7 +91,39 @@ def test_a_run_that_is_there_is_resumed_only_when_asked(
     code, _, err = trainer(*words)
     assert code == 7
     assert "--resume" in err
-    assert trainer(*words, "--resume")[0] == 0
+    code, out, _ = trainer(*words, "--resume")
+    assert code == 0
+    assert "nothing to resume" not in out
+
+
+def test_a_resume_of_nothing_says_that_it_begins_anew(
+    trainer: Command, toy: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    code, out, _ = trainer("fit", toy, "--data", tmp_path, "--out", run, "--resume")
+    assert code == 0
+    assert f"nothing to resume in {run}: begun anew" in out
+    assert (run / "last.pt").is_file()
+
+
+def test_a_run_no_better_than_the_commonest_class_is_not_to_be_exported(
+    trainer: Command, toy: Path, tmp_path: Path
+) -> None:
+    run, hopeless = tmp_path / "run", ("fit.passes=1", "fit.learning_rate=1e-9")
+    changes = [word for change in hopeless for word in ("--set", change)]
+    code, out, _ = trainer("fit", toy, "--data", tmp_path, "--out", run, *changes)
+    assert code == 0
+    assert "no better" in out
+    assert str(run / "curve.png") in out
+    assert "trainer export" not in out
+
+
+@pytest.mark.parametrize(("accuracy", "word"), [(0.5, "no better"), (0.51, "Next: EXPORT")])
+def test_the_commonest_class_is_counted_among_the_labelled(accuracy: float, word: str) -> None:
+    targets = torch.tensor([[0, 0, IGNORE], [1, 2, IGNORE]])  # half of the labelled are 0
+    split = Split((), targets, np.array(["a", "b"]), "two nights")
+    best = Row(0, 0.1, 1.0, 1.0, accuracy, 0.3, 1.0)
+    assert word in next_step(best, split, Path("run"), "EXPORT")
 
 
 def test_ctrl_c_says_how_to_go_on(trainer: Command, toy: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ the same everywhere. Nothing is changed or deleted: what is found is for a perso
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from trainer.datasets.face_picture import decode
 SIZE_PX = 48
 KINDS = ("blank", "near_duplicate", "low_entropy", "dark", "bright", "clipped")
 _ROWS = 512
+Count = Callable[[int, int], None]
+"""Told how much is done, and of how much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +100,20 @@ class Audit:
         }
 
 
-def audit(path: Path, limits: AuditLimits) -> Audit:
+def audit(
+    path: Path,
+    limits: AuditLimits,
+    tell: Callable[[str], None] = lambda _: None,
+    count: Count = lambda *_: None,
+) -> Audit:
     """Look through a data set.
 
     Args:
         path: a folder of pictures at any depth, a tar archive of them, or FER-2013 in any of its
             forms.
         limits: what counts as bad.
+        tell: told what is being done.
+        count: told how much of it is done, and of how much.
 
     Returns:
         What was found.
@@ -112,6 +121,7 @@ def audit(path: Path, limits: AuditLimits) -> Audit:
     Raises:
         DatasetError: no picture there that can be read.
     """
+    tell(f"reading {path}")
     names, pictures, unreadable = [], [], []
     for name, content in _pictures(path):
         if isinstance(content, str):
@@ -127,7 +137,17 @@ def audit(path: Path, limits: AuditLimits) -> Audit:
             got=f"{len(unreadable)} that cannot",
             next_step="Check the spelling, or get the data again",
         )
-    return _look(names, np.stack(pictures), unreadable, limits)
+    tell("measuring pictures")
+    entropies = []
+    for picture in pictures:
+        entropies.append(entropy_bits(picture))
+        count(len(entropies), len(pictures))
+    pixels = np.stack(pictures)
+    tell("comparing pictures with each other")
+    full = np.ptp(pixels, axis=(1, 2)) > limits.blank_range
+    groups = near_groups(difference_hashes(pixels), full, limits.near_bits, count)
+    found, values = _sorted_out(pixels, np.array(entropies), groups, limits)
+    return Audit(names, pixels, found, values, groups, unreadable)
 
 
 def _pictures(path: Path) -> Iterator[tuple[str, npt.NDArray[np.uint8] | str]]:
@@ -149,18 +169,17 @@ def _pictures(path: Path) -> Iterator[tuple[str, npt.NDArray[np.uint8] | str]]:
             yield name, error.problem
 
 
-def _look(
-    names: list[str],
+def _sorted_out(
     pixels: npt.NDArray[np.uint8],
-    unreadable: list[tuple[str, str]],
+    entropy: npt.NDArray[np.float64],
+    groups: list[list[int]],
     limits: AuditLimits,
-) -> Audit:
-    span = np.array([int(np.ptp(picture)) for picture in pixels], np.float64)
-    entropy = np.array([entropy_bits(picture) for picture in pixels])
+) -> tuple[dict[str, npt.NDArray[np.int64]], dict[str, npt.NDArray[np.float64]]]:
+    """Return indices and figures of each kind, the worst first."""
+    span = np.ptp(pixels, axis=(1, 2)).astype(np.float64)
     mean = pixels.mean(axis=(1, 2))
     clipped = np.isin(pixels, (0, 255)).mean(axis=(1, 2))
     full = span > limits.blank_range
-    groups = near_groups(difference_hashes(pixels), full, limits.near_bits)
     in_groups = np.array([index for group in groups for index in group], np.int64)
     bad = {
         "blank": (~full, span),
@@ -175,11 +194,14 @@ def _look(
         indices = np.flatnonzero(where)
         found[kind] = indices[np.argsort(worst_first[indices], kind="stable")]
         values[kind] = np.abs(worst_first[found[kind]])
-    return Audit(names, pixels, found, values, groups, unreadable)
+    return found, values
 
 
 def near_groups(
-    bits: npt.NDArray[np.uint8], look_at: npt.NDArray[np.bool_], near_bits: int
+    bits: npt.NDArray[np.uint8],
+    look_at: npt.NDArray[np.bool_],
+    near_bits: int,
+    count: Count = lambda *_: None,
 ) -> list[list[int]]:
     """Return pictures that are nearly the same, the largest groups first.
 
@@ -187,6 +209,7 @@ def near_groups(
         bits: (n, 32) of ``difference_hashes``.
         look_at: (n,) which pictures to compare; blank ones are all alike.
         near_bits: two that differ in no more belong together, and whoever belongs to either.
+        count: told how many are compared, and of how many.
 
     Returns:
         Groups of two or more indices.
@@ -203,6 +226,7 @@ def near_groups(
         rows, columns = np.nonzero(alike >= n_bits - 2 * near_bits)
         first.append(rows + start)
         second.append(columns + start)
+        count(min(start + _ROWS, len(indices)), len(indices))
     none = np.zeros(0, np.int64)
     pairs = np.concatenate([none, *first]), np.concatenate([none, *second])
     joined = coo_array((np.ones(len(pairs[0])), pairs), shape=(len(indices), len(indices)))

@@ -92,7 +92,7 @@ def fit(
     from trainer.devices import is_first_process, start
     from trainer.direct_run import write_direct
     from trainer.fit import fit as run_fit
-    from trainer.learning_curve import best_row
+    from trainer.learning_curve import best_row, next_step
     from trainer.recipe import load_recipe
     from trainer.run_dir import RunDir
     from trainer.splits import refuse_leak
@@ -108,6 +108,8 @@ def fit(
     run = RunDir(out, board)
     if first:
         run.refuse_other_run(loaded.to_yaml(), resume=resume)
+    if resume and not run.has_checkpoint():
+        console.print(f"nothing to resume in {out}: begun anew", highlight=False, soft_wrap=True)
     if loaded.experiment.fits_directly:
         try:
             fitted = loaded.experiment.fit_directly(loaded, data, out, console)
@@ -116,8 +118,8 @@ def fit(
             raise typer.Exit(INTERRUPTED) from None
         run.create(loaded.to_yaml(), provenance.collect(loaded.name), resume=resume)
         write_direct(out, fitted)
-        next_step = export_command(out, loaded.name, data)
-        console.print(f"fitted. Next: {next_step}", highlight=False, soft_wrap=True)
+        exporting = export_command(out, loaded.name, data)
+        console.print(f"fitted. Next: {exporting}", highlight=False, soft_wrap=True)
         return
     begun = run.has_checkpoint()
     origin = None if begun else loaded.experiment.pretrained()
@@ -140,8 +142,8 @@ def fit(
     best = best_row(rows, loaded.fit.select_by)
     console.print(
         f"best pass {best.index + 1} by {loaded.fit.select_by}: accuracy {best.accuracy:.4f}, "
-        f"macro-F1 {best.macro_f1:.4f} on {validation.name}."
-        f" Next: {export_command(out, loaded.name, data)}",
+        f"macro-F1 {best.macro_f1:.4f} on {validation.name}.",
+        next_step(best, validation, out, export_command(out, loaded.name, data)),
         highlight=False,
         soft_wrap=True,
     )
@@ -487,19 +489,23 @@ def audit_pictures(
     refuse_missing(dataset)
     if json_file is not None:
         prove_writable(json_file)
+    from edge_app.counted import counted
     from trainer.audit import AuditLimits, audit
     from trainer.audit_sheet import draw_sheet
     from trainer.bundle_files import write_json
+    from trainer.evaluation_progress import EvaluationProgress
 
     limits = AuditLimits(near_bits=near_bits, min_entropy_bits=min_entropy)
-    with console.status(f"looking through {dataset}"):
-        found = audit(dataset, limits)
+    with EvaluationProgress(console) as progress:
+        found = audit(dataset, limits, progress, progress.count)
         figures = found.figures(limits)
-        draw_sheet(found, out, f"{dataset.name}: {figures['pictures']} pictures")
+        pictures = counted(figures["pictures"], "picture")
+        progress("drawing the sheet")
+        draw_sheet(found, out, f"{dataset.name}: {pictures}")
     if json_file is not None:
         write_json(json_file, figures)
     said = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in figures["counts"].items())
-    console.print(f"{figures['pictures']} pictures: {said}", highlight=False, soft_wrap=True)
+    console.print(f"{pictures}: {said}", highlight=False, soft_wrap=True)
     console.print(f"sheet: {out}", highlight=False, soft_wrap=True)
 
 

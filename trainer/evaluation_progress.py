@@ -1,4 +1,4 @@
-"""What a person sees while a bundle is scored: what is done, and how much of it is left."""
+"""What a person sees while a bundle is scored or a data set audited: what is done, what is left."""
 
 from __future__ import annotations
 

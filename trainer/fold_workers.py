@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from edge_app.counted import counted
 from edge_app.errors import EdgeAppError, TrainingError
 from trainer.fold_run import Material, finished, run_fold
 from trainer.folds import Fold
@@ -54,7 +55,8 @@ def run_in_processes(
         except BrokenProcessPool as error:
             left = [fold.name for fold in folds if not finished(fold, out)]
             raise TrainingError(
-                f"a process died: {len(left)} fold(s) are not done, first {', '.join(left[:4])}",
+                f"a process died: {counted(len(left), 'fold')} left to do,"
+                f" first {', '.join(left[:4])}",
                 source=str(out),
                 next_step="Give the same command to go on; fewer --workers where memory was short",
             ) from error

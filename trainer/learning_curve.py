@@ -5,9 +5,15 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import asdict, dataclass, fields
-from typing import IO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
+
+from trainer.metrics import commonest_share
+
+if TYPE_CHECKING:
+    from trainer.experiment import Split
 
 LABELS = {
     "validation_loss": "validation",
@@ -41,6 +47,28 @@ def best_row(rows: list[Row], select_by: str) -> Row:
         if is_better(row, best, select_by):
             best = row
     return best
+
+
+def next_step(best: Row, validation: Split, run: Path, exporting: str) -> str:
+    """Tell what to do with a run: export it, or find out why it has learnt nothing.
+
+    Args:
+        best: its best pass.
+        validation: what that pass was validated on.
+        run: its folder.
+        exporting: the command that exports it.
+
+    Returns:
+        The rest of a line, without a full stop.
+    """
+    chance = commonest_share(validation.targets.numpy())
+    if best.accuracy is not None and best.accuracy <= chance:
+        return (
+            f"Always saying the commonest class there has accuracy {chance:.4f}: this run is no"
+            f" better. Look at {run / 'curve.png'} (does the loss fall?) and at the labels of the"
+            " data before you export it"
+        )
+    return f"Next: {exporting}"
 
 
 def is_better(row: Row, best: Row, select_by: str) -> bool:

@@ -141,6 +141,19 @@ def expected_calibration_error(
     return float(np.abs(gaps).sum() / each.sum())
 
 
+def commonest_share(targets: npt.NDArray[np.int64]) -> float:
+    """Return the share of the commonest class: the accuracy of always answering it.
+
+    Args:
+        targets: of any shape, ``IGNORE`` where there is no label; at least one label.
+
+    Returns:
+        From 0 to 1.
+    """
+    known = targets[targets != IGNORE]
+    return float(np.bincount(known).max() / known.size)
+
+
 def confusion_matrix(
     truth: npt.NDArray[np.int64], answers: npt.NDArray[np.int64], n_labels: int
 ) -> npt.NDArray[np.int64]:

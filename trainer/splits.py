@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from edge_app.counted import counted
 from edge_app.errors import DatasetError
 from trainer.datasets.face_copies import count_other_labels, picture_hashes
 from trainer.experiment import Split
@@ -38,7 +39,7 @@ class Leak:
     def __str__(self) -> str:
         told = []
         if self.n_groups:
-            told.append(f"{self.n_groups} group(s) stand in both {' and '.join(self.names)}")
+            told.append(f"{counted(self.n_groups, 'group')} in both {' and '.join(self.names)}")
         if self.copies:
             label = f", {self.other_label} with another label" if self.other_label else ""
             told.append(

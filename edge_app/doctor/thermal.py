@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from edge_app.counted import counted
 from edge_app.doctor.diagnosis import Diagnosis, State
 from edge_app.doctor.host import Host
 
@@ -79,7 +80,7 @@ def _core_counters(host: Host) -> Iterator[str]:
     files = host.find("/sys/devices/system/cpu/cpu*/thermal_throttle/core_throttle_count")
     times = sum(host.number(file) or 0 for file in files)
     if times:
-        yield f"cores throttled {times} times since the start"
+        yield f"cores throttled {counted(times, 'time')} since the start"
 
 
 def _over_current(host: Host) -> Iterator[str]:
@@ -88,7 +89,7 @@ def _over_current(host: Host) -> Iterator[str]:
         match = re.search(r"/oc(\d+)_event_cnt$", file)
         if times and match:
             what = OVER_CURRENT.get(match[1], f"supply alarm {match[1]}")
-            yield f"{what} {times} times since the start"
+            yield f"{what} {counted(times, 'time')} since the start"
 
 
 def _raspberry(host: Host) -> Iterator[str]:

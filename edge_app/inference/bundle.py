@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_app.contracts import Array
-from edge_app.errors import InferenceError, ManifestError
+from edge_app.errors import ConfigError, InferenceError, ManifestError
 from edge_app.inference.manifest import GraphSpec, Manifest, read_manifest
 from edge_app.inference.onnx_runtime import OnnxRuntimeRunner
 from edge_app.inference.runner import Runner
@@ -59,6 +59,26 @@ class Parity:
     def passed(self) -> bool:
         """Whether the error is within the tolerance; NaN never is."""
         return bool(self.max_abs_error <= self.tolerance)
+
+
+def is_bundle(path: Path) -> bool:
+    """Return whether what may be a device YAML or the folder of a bundle is the latter.
+
+    Args:
+        path: either of them.
+
+    Raises:
+        ConfigError: it is not there, or a folder without a manifest.
+    """
+    if path.is_file() or (path / "manifest.json").is_file():
+        return path.is_dir()
+    raise ConfigError(
+        "this folder holds no bundle" if path.is_dir() else "no such file or folder",
+        source=str(path),
+        expected="a device YAML, or the folder of a bundle with its manifest.json",
+        next_step="Name one of device_configs/ or exports/, or make a bundle of a training run:"
+        " trainer export RUN --out exports/NAME --data DATA",
+    )
 
 
 def sha256_of(path: Path) -> str:

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from edge_app.counted import counted
 from edge_app.errors import ManifestError
 
 FORMAT_VERSION = 1
@@ -340,7 +341,7 @@ def read_manifest(bundle_dir: Path) -> Manifest:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole file"
         raise ManifestError(
-            f"{error.error_count()} error(s), the first at {where}: {first['msg']}",
+            f"{counted(error.error_count(), 'error')}, the first at {where}: {first['msg']}",
             source=str(path),
             next_step="Export the bundle again with `trainer export`; do not edit it by hand",
         ) from error

@@ -90,14 +90,19 @@ class YuNetDetector:
                 source=str(path),
                 next_step="Correct the path, or leave the detector out to use OpenCV's own",
             )
+        before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         try:
             self._detector: Any = cv2.FaceDetectorYN.create(str(path), "", (320, 320), min_score)
+            self._detector.detect(np.zeros((320, 320, 3), np.uint8))  # another network fails here
         except cv2.error as error:
+            why = error.err.strip("> \n").partition("\n")[0].partition(": OpenCV(")[0]
             raise ConfigError(
-                f"OpenCV {cv2.__version__} cannot load this detector: {error.err.strip()}",
+                f"OpenCV {cv2.__version__} cannot load this detector: {why}",
                 source=str(path),
                 next_step="Use a YuNet file with a fixed input size, such as yunet_n_320_320.onnx",
             ) from error
+        finally:
+            cv2.utils.logging.setLogLevel(before)
         self._longest_px = longest_px
         self._size = (320, 320)
 

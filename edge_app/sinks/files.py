@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from errno import ENOSPC
 from pathlib import Path
 
+from edge_app.counted import counted
 from edge_app.errors import SinkError
 
 logger = logging.getLogger(__name__)
@@ -58,14 +59,28 @@ def make_writable_dir(path: Path) -> Path:
     Raises:
         SinkError: it cannot be made or written to.
     """
-    probe = path / ".write-test"
     with writing_to(path):
         path.mkdir(parents=True, exist_ok=True)
+    prove_writable(path)
+    return path
+
+
+def prove_writable(path: Path) -> None:
+    """Prove that a directory, or the nearest one above it that there is, can be written to.
+
+    Args:
+        path: the directory; it is not made, and nothing is left behind.
+
+    Raises:
+        SinkError: it cannot be written to.
+    """
+    with writing_to(path):
+        there = next(folder for folder in (path, *path.parents) if folder.exists())
+        probe = there / ".write-test"
         try:
             probe.write_bytes(_PROBE)
         finally:
             probe.unlink(missing_ok=True)
-    return path
 
 
 def make_private(path: Path) -> None:
@@ -137,8 +152,10 @@ class LineFile:
         try:
             self._write_held()
         except OSError as error:
-            lost = f", {self._dropped} older line(s) are lost" if self._dropped else ""
-            raise self._error(error, f"{len(self._held)} line(s) held in memory{lost}") from error
+            what = f"{counted(len(self._held), 'line')} held in memory"
+            if self._dropped:
+                what += f", {counted(self._dropped, 'older line')} lost"
+            raise self._error(error, what) from error
 
     def close(self) -> None:
         """Write what is held and close the file; may be called twice.
@@ -158,7 +175,7 @@ class LineFile:
         lost, self._dropped = len(self._held) + self._dropped, 0
         self._held.clear()
         if lost or refused is not None:
-            what = f"{lost} line(s) could not be written and are lost"
+            what = f"{counted(lost, 'line')} could not be written and will be missing"
             raise self._error(refused, what) from refused
 
     def _write_held(self) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 
 from edge_app.clock import Clock
 from edge_app.contracts import UNIT_RGB8, VIDEO_CHANNELS, Chunk, Overflow, StreamInfo
+from edge_app.counted import counted
 from edge_app.errors import ConfigError, SourceError, SourceLostError, SourceNotFoundError
 from edge_app.sources.camera_address import parse_camera
 from edge_app.sources.camera_capture import CaptureThread, Frame, left_behind
@@ -242,7 +243,7 @@ class CameraSource(Source):
         timeout_s, bad = self._request.open_timeout_s, reader.checks.counters.bad_frames
         if bad:
             return SourceError(
-                f"the camera sends {bad} pictures that cannot be read, and no other",
+                f"the camera sends {counted(bad, 'picture')} that cannot be read, and no other",
                 source=self._name,
                 expected="colour pictures, 8 bits, 3 channels",
                 next_step="Choose another pixel format, or end the pipeline with "

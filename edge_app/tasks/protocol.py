@@ -106,7 +106,7 @@ def fit_stream(manifest: Manifest, info: StreamInfo) -> StreamWindow:
             source=info.name,
             expected=list(zip(spec.channels, spec.units, strict=True)),
             got=list(zip(info.channels, info.units, strict=True)),
-            next_step="Select the channel(s): `channel` in the source's settings, or --channel of "
+            next_step="Select channels: `channel` in the source's settings, or --channel of "
             "a replay",
         )
     if spec.rate_hz is None:

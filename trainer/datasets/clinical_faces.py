@@ -86,10 +86,10 @@ def _describe(
         into.note("no csv with a column set_id: age, gender and country are not known")
     else:
         if without_row:
-            into.note(f"no row in the table for person(s) {', '.join(without_row)}")
+            into.note(f"persons without a row in the table: {', '.join(without_row)}")
         without_folder = sorted(set(people) - set(seen))
         if without_folder:
-            into.note(f"no picture of person(s) {', '.join(without_folder)} of the table")
+            into.note(f"persons of the table without a picture: {', '.join(without_folder)}")
         nothing = dict.fromkeys(next(iter(people.values())), UNKNOWN)
         into.describe_people({person: people.get(person, nothing) for person in seen})
     incomplete = sum(len(labels) < n_labels for labels in seen.values())

@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from edge_app.counted import counted
 from trainer.datasets.clinical_faces import LABELS as CLINICAL_LABELS
 from trainer.datasets.clinical_table import BALANCED
 from trainer.datasets.face_copies import (
@@ -163,9 +164,9 @@ def _copies(data: FaceData) -> Iterator[str]:
     for usage, faces in data.faces.items():
         found = copies_within(faces)
         yield (
-            f"{usage}: {found.unique:,} different pictures among {found.pictures:,};"
-            f" {found.groups:,} groups of copies, {found.conflicting:,} with conflicting labels;"
-            f" {found.blank:,} blank"
+            f"{usage}: {counted(found.unique, 'different picture')} among {found.pictures:,};"
+            f" {counted(found.groups, 'group')} of copies, {found.conflicting:,} with conflicting"
+            f" labels; {found.blank:,} blank"
         )
         if usage in USAGES:
             same = is_published(faces)
@@ -173,13 +174,14 @@ def _copies(data: FaceData) -> Iterator[str]:
     for one, other in combinations(_in_order(data), 2):
         between = copies_between(data.faces[one], data.faces[other])
         yield (
-            f"{other} in {one}: {between.identical:,} identical pictures,"
+            f"{other} in {one}: {counted(between.identical, 'identical picture')},"
             f" {between.other_label:,} of them with another label;"
-            f" {between.near:,} near copies (256-bit difference hash, at most 8 bits)"
+            f" {counted(between.near, 'near copy', 'near copies')} (256-bit difference hash,"
+            " at most 8 bits)"
             + (": a LEAK unless they are cleaned away" if between.identical else "")
         )
         if between.persons:
-            yield f"LEAK: {between.persons} person(s) stand in both {one} and {other}"
+            yield f"LEAK: {counted(between.persons, 'person')} in both {one} and {other}"
 
 
 def _in_order(data: FaceData) -> list[str]:
@@ -193,7 +195,7 @@ def _people(data: FaceData) -> Iterator[str]:
         if faces.attributes is None:
             continue
         persons, first = np.unique(faces.groups, return_index=True)
-        yield f"{usage}: {len(persons)} persons"
+        yield f"{usage}: {counted(len(persons), 'person')}"
         for name in BALANCED:
             words, counts = np.unique(faces.attributes[name][first], return_counts=True)
             shares = (f"{word or 'not known'} {n}" for word, n in zip(words, counts, strict=True))

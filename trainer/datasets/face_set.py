@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edge_app.counted import counted
 from edge_app.errors import DatasetError
 from trainer.datasets.face_copies import picture_hashes
 from trainer.datasets.face_picture import Picture
@@ -191,8 +192,10 @@ class FaceCollector:
         """
         if self._errors and not skip:
             raise self._combined()
-        notes = [f"{n:,} picture(s) {change}" for change, n in sorted(self._changes.items())]
-        notes += [f"{n:,} picture(s) left out: {why}" for why, n in sorted(self._left_out.items())]
+        notes = [f"{counted(n, 'picture')} {change}" for change, n in sorted(self._changes.items())]
+        notes += [
+            f"{counted(n, 'picture')} left out: {why}" for why, n in sorted(self._left_out.items())
+        ]
         faces = {usage: self._faces(usage) for usage in sorted(self._usages)}
         errors = tuple(str(error) for error in self._errors)
         return FaceData(layout, faces, (*self._notes, *notes), errors, from_csv)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_app.contracts import Float32Array, Float64Array
+from edge_app.counted import counted
 from trainer.datasets.gstride_columns import (
     gaps,
     imu_axes,
@@ -83,9 +84,9 @@ class Verdict:
         return (
             f"{self.person} {self.file}: {self.duration_s:.0f} s at {self.rate_hz:g} Hz,"
             f" acceleration in {self.acc_unit} ({self.rest:.4g} at rest), angular rate in"
-            f" {self.gyr_unit} (up to {self.fastest:.4g}), {self.header_lines} header line(s),"
-            f" {self.delimiter}{comma}, {time}{order}"
-            + (f", {self.gaps} gap(s)" if self.gaps else "")
+            f" {self.gyr_unit} (up to {self.fastest:.4g}),"
+            f" {counted(self.header_lines, 'header line')}, {self.delimiter}{comma}, {time}{order}"
+            + (f", {counted(self.gaps, 'gap')}" if self.gaps else "")
             + (", last line cut off" if self.cut_off else "")
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edge_app.counted import counted
 from edge_app.errors import DatasetError
 from trainer.datasets.hypnogram import Hypnogram
 from trainer.datasets.sleep_stages import EPOCH_S, UNSCORED
@@ -100,7 +101,7 @@ def stages_on_grid(
     ):
         if count:
             raise DatasetError(
-                f"mismatched lengths: {count} epoch(s) {where}",
+                f"mismatched lengths: {counted(count, 'epoch')} {where}",
                 source=hypnogram.source,
                 expected=f"stages for the {n_epochs} epochs of the recording",
                 got="; ".join((f"{len(stages)} stages from epoch {first} on", *hypnogram.notes)),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edge_app.counted import counted
 from trainer.datasets.sleep_stages import STAGES, UNSCORED
 
 MARGIN_EPOCHS = 60
@@ -46,7 +47,7 @@ class StageCounts:
 
     def __str__(self) -> str:
         stages = " ".join(f"{s} {n:,}" for s, n in zip(STAGES, self.scored, strict=True))
-        return f"{self.total:,} epochs ({stages}), {self.masked:,} masked"
+        return f"{counted(self.total, 'epoch')} ({stages}), {self.masked:,} masked"
 
 
 def sleep_range(stages: npt.NDArray[np.int64], *, drop_first: bool = True) -> range:
@@ -93,7 +94,7 @@ def tell_counts(nights: Mapping[str, npt.NDArray[np.int64]]) -> None:
         nights: trimmed stages by name, ``SC4ssN...``. Held against the published counts when all
             39 nights of the 20-subject set are among them.
     """
-    _log.info("%d night(s): %s", len(nights), count_stages(nights.values()))
+    _log.info("%s: %s", counted(len(nights), "night"), count_stages(nights.values()))
     of_20 = {n[:_NIGHT_LENGTH]: s for n, s in nights.items() if n[:_NIGHT_LENGTH] in SLEEP_EDF_20}
     if set(of_20) != SLEEP_EDF_20:
         return

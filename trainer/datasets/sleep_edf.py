@@ -105,7 +105,7 @@ def read_sleep_edf(
         absent = sorted(set(subjects) - {pair.subject for pair in pairs})
         if absent:
             raise DatasetError(
-                f"no night of subject(s) {', '.join(absent)}",
+                f"no night of these subjects: {', '.join(absent)}",
                 source=str(folder),
                 expected=", ".join(sorted({pair.subject for pair in pairs})),
                 next_step="Download their files, or take everybody there with"

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_app.counted import counted
 from edge_app.errors import DatasetError
 
 _PSG = re.compile(r"^(SC4(\d\d)(\d)[A-Z]\d)-PSG\.edf$", re.IGNORECASE)
@@ -150,6 +151,7 @@ def find_files(folder: Path) -> tuple[NightFiles, ...]:
                 found.setdefault(night, ([], []))[which].append(path)
     if temazepam:
         _log.warning(
-            "%d ST file(s) left out: the temazepam study is of other people under a drug", temazepam
+            "%s left out: the temazepam study is of other people under a drug",
+            counted(temazepam, "ST file"),
         )
     return tuple(NightFiles(night, *map(tuple, found[night])) for night in sorted(found))

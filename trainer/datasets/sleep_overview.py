@@ -11,6 +11,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
+from edge_app.counted import counted
 from edge_app.errors import DatasetError, EdgeAppError
 from trainer.datasets.hypnogram_json import read_json_hypnogram
 from trainer.datasets.sleep_counts import count_stages, sleep_range, tell_counts
@@ -53,7 +54,7 @@ def describe_nights(path: Path, console: Console) -> bool:
         _print(title, rows, console)
         tell_counts({row.name: row.stages for row in rows if row.stages is not None})
     others = len(other_recordings(path)) if path.is_dir() else 0
-    told = f"{others} other recording(s), EDF or BDF, not looked at"
+    told = f"not looked at: {counted(others, 'other recording')}, EDF or BDF"
     if not found:
         raise DatasetError(
             "no nights",

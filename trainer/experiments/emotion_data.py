@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from edge_app.counted import counted
 from edge_app.errors import DatasetError
 from edge_app.inference.manifest import Illumination
 from edge_app.preprocess.face_illumination import normalise_illumination
@@ -166,9 +167,8 @@ def subset_masks(
         return {"duplicate_free": ~np.isin(picture_hashes(ours), learnt.hashes)}
     theirs = pictures.hashes(duplicates_of, but=path)
     if theirs.unreadable:
-        pictures.note(
-            f"{called(duplicates_of)}: {theirs.unreadable:,} unreadable picture(s) not compared"
-        )
+        unreadable = counted(theirs.unreadable, "unreadable picture")
+        pictures.note(f"{called(duplicates_of)}: {unreadable} not compared")
     masks = {"duplicate_free": ~np.isin(picture_hashes(ours), theirs.exact)}
     if theirs.from_csv != data.from_csv:
         pictures.note(

@@ -17,6 +17,7 @@ from pydantic import Field, field_validator
 from rich.console import Console
 from torch import Tensor, nn
 
+from edge_app.counted import counted
 from edge_app.errors import DatasetError, TrainingError
 from trainer.datasets.gait_parameters import OFFERED, gait_table, is_spread, with_gait
 from trainer.datasets.gstride import FILE, LABELS, RegisterTable, read_register, read_table
@@ -39,7 +40,6 @@ from trainer.register.comparison import (
     TUNED,
     compare,
     figures_table,
-    plural,
     shipped_answers,
     worst_offsets,
 )
@@ -138,7 +138,7 @@ class FrailtyRegisterExperiment(Experiment):
             inputs=(torch.from_numpy(gait_table(people, self.options.parameters)).float(),),
             targets=torch.from_numpy(classes(people)),
             groups=np.array([person.person for person in people], dtype=np.str_),
-            name=f"{plural(len(people), 'person', 'people')} of {file.name}",
+            name=f"{counted(len(people), 'person', 'people')} of {file.name}",
         )
 
     def subsets(
@@ -256,7 +256,7 @@ class FrailtyRegisterExperiment(Experiment):
         if left_out:
             named = ", ".join(left_out[:5]) + (", ..." if len(left_out) > 5 else "")
             said["notes"].append(
-                f"{plural(len(left_out), 'person', 'people')} left out: class or every parameter"
+                f"{counted(len(left_out), 'person', 'people')} left out: class or every parameter"
                 f" not known: {named}."
             )
         return {"people_left_out": left_out, **said}

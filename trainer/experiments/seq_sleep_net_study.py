@@ -13,6 +13,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
+from edge_app.counted import counted
 from trainer import metrics
 from trainer.cross_validate import passes_run, run_folds
 from trainer.datasets.sleep_counts import count_stages
@@ -240,7 +241,7 @@ def _runs(everyone: Split, folds: Sequence[Fold], out: Path) -> list[dict[str, A
 
 
 def _show(figures: Mapping[str, Any], console: Console) -> None:
-    spread = f"mean ± sd over {len(figures['repeats'])} repeat(s), {figures['data']}"
+    spread = f"mean ± sd over {counted(len(figures['repeats']), 'repeat')}, {figures['data']}"
     console.print(_night_table(figures["per_night"], f"Each night, {spread}"))
     columns = {
         "all sequences with an epoch": figures["pooled"],

@@ -6,6 +6,7 @@ the temperature; what is shipped then learns from everybody.
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
+from edge_app.counted import counted
 from edge_app.errors import DatasetError, TrainingError
 from trainer import provenance
 from trainer.calibrate import fit_temperature
@@ -126,10 +128,10 @@ class SleepStreamExperiment(Experiment):
                 "cannot learn from these nights",
                 source=str(data_dir),
                 expected="contiguous nights of two people or more",
-                got=f"{len(nights)} nights of {len(self._people)} people",
+                got=_told(nights, self._people),
                 next_step="Name sleepedf_bandpower.npz or the data folder; others can be evaluated",
             )
-        name = f"{len(nights)} nights of {len(self._people)} people, {channel}"
+        name = f"{_told(nights, self._people)}, {channel}"
         return padded_nights(nights, self.options.lookahead, name)
 
     def load_evaluation(self, path: Path) -> Split:
@@ -147,7 +149,7 @@ class SleepStreamExperiment(Experiment):
         nights = load_nights(path, channel=self.options.channel)
         self._contiguous = all(night.contiguous for night in nights)
         self._people = tuple(sorted({night.subject for night in nights}))
-        name = f"{len(nights)} nights of {len(self._people)} people, streamed"
+        name = f"{_told(nights, self._people)}, streamed"
         return padded_nights(nights, self.options.lookahead, name)
 
     def prepare(self, learn: Split) -> Split:
@@ -367,3 +369,7 @@ class SleepStreamExperiment(Experiment):
             only_of_known(split, probabilities),
             contiguous=self._contiguous,
         )
+
+
+def _told(nights: Sized, people: Sized) -> str:
+    return f"{counted(len(nights), 'night')} of {counted(len(people), 'person', 'people')}"

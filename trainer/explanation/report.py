@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from edge_app.counted import counted
 from trainer.explanation.maps import TITLES
 
 
@@ -17,28 +19,31 @@ def deletion_table(deletion: dict[str, Any]) -> Table:
         deletion: as ``explain_pictures`` gave it.
 
     Returns:
-        A table for the console.
+        A table that fits a console of 80 columns.
     """
     first = next(iter(deletion.values()))
     drawn = "pictures" if first["groups"] == first["n"] else "people"
     table = Table(
-        title=f"deletion test, {first['n']} pictures: area under the probability of the answer, "
-        f"95 % intervals over {drawn}; less is better"
+        title=f"deletion test, {counted(first['n'], 'picture')}: area under the probability of the "
+        f"answer, 95 % intervals over {drawn}; less is better",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
-    for heading in ("hidden by", "map", "area", "random maps", "less by", "p", "own maps moved"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("hidden by, map")
+    for heading in ("area", "random maps", "less by, p", "less than own\nmaps moved, p"):
+        table.add_column(heading, no_wrap=True)
     for fill, found in deletion.items():
+        table.add_row(fill.replace("_", " "), style="bold")
         for name, method in found["methods"].items():
             random, moved = method["against_random"], method["against_moved"]
             table.add_row(
-                fill.replace("_", " "),
-                TITLES[name].replace("\n", " "),
+                TITLES[name],
                 _interval(random["area"]),
                 _interval(random["other"]),
-                _interval(_turned(random["difference"])),
-                f"{random['p']:.1g}",
-                f"less by {_interval(_turned(moved['difference']))}, p {moved['p']:.1g}",
+                f"{_interval(_turned(random['difference']))}\np {random['p']:.1g}",
+                f"{_interval(_turned(moved['difference']))}\np {moved['p']:.1g}",
             )
+        table.add_section()
     return table
 
 
@@ -59,8 +64,8 @@ def said(found: dict[str, Any], out: Path, json_file: Path | None) -> list[str]:
             f"{TITLES[name]}".replace("\n", " ")
             + f": the sum misses the difference of logits by {missed['median_missed']:.1%}"
             f" (median), by at most {missed['within']:.0%} on {missed['share_within']:.0%} of"
-            f" {missed['n']} pictures; {missed['median_points']:.0f} gradients a picture (median),"
-            f" {missed['most_points']} at most"
+            f" {counted(missed['n'], 'picture')}; {missed['median_points']:.0f} gradients a picture"
+            f" (median), {missed['most_points']} at most"
         )
     if found["rebuilt_from_onnx_error"] is not None:
         lines.append(
@@ -80,4 +85,4 @@ def _turned(interval: dict[str, float]) -> dict[str, float]:
 
 
 def _interval(interval: dict[str, float]) -> str:
-    return f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
+    return f"{interval['value']:.3f}\n[{interval['low']:.3f}, {interval['high']:.3f}]"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from edge_app.counted import counted
 from trainer.metrics import FEW
 from trainer.model_card import table
-from trainer.register.comparison import NOT_NESTED, SHOWN, TUNED, plural, shown, worst_offsets
+from trainer.register.comparison import NOT_NESTED, SHOWN, TUNED, shown, worst_offsets
 
 
 def measured(figures: dict[str, Any]) -> str:
@@ -43,7 +44,7 @@ def measured(figures: dict[str, Any]) -> str:
     ]
     head = (
         f"Out of fold on {figures['n']} real people: {nesting['outer_folds']} outer folds by person"
-        f" x {plural(nesting['repeats'], 'repeat', 'repeats')}, {nesting['inner_folds']} inner"
+        f" x {counted(nesting['repeats'], 'repeat')}, {nesting['inner_folds']} inner"
         f" folds. {TUNED} The model that is shipped was then fitted on everybody by the same"
         f" procedure; it cannot be scored on them. {NOT_NESTED}\n\n"
         "Brackets are 95 % intervals over people. One frail person is 4.8 points of frail recall:"

@@ -247,11 +247,6 @@ def _short(name: str) -> str:
     return f"{' '.join(words)}, {share} to {side}"
 
 
-def plural(n: int, one: str, many: str) -> str:
-    """Return a number with its noun."""
-    return f"{n} {one if n == 1 else many}"
-
-
 def shown(figures: dict[str, Any], key: str, *, interval: bool = False) -> str:
     """Return a figure as text, with its interval if asked for and there; - where there is none.
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from edge_app.counted import counted
 from trainer.datasets.gstride import LABELS
-from trainer.register.comparison import plural
 from trainer.register.nested_cv import OutOfFold, Targets
 from trainer.register.person_scores import equal_share_weights
 
@@ -64,7 +64,7 @@ def reliability(oof: OutOfFold, targets: Targets) -> Figure:
     right.set(title="all three classes", xlabel="said: largest probability")
     right.set_ylabel("came true: share of right answers")
     figure.suptitle(
-        f"Out of fold: {n} people x {plural(repeats, 'repeat', 'repeats')}, probabilities for equal"
+        f"Out of fold: {n} people x {counted(repeats, 'repeat')}, probabilities for equal"
         " class shares"
     )
     return figure
@@ -119,7 +119,7 @@ def per_class(figures: dict[str, Any]) -> Figure:
             values,
             0.25,
             color=COLOURS[i],
-            label=f"{label}, {plural(support, 'person', 'people')}",
+            label=f"{label}, {counted(support, 'person', 'people')}",
         )
         axes.errorbar(x, values, yerr=[below, above], fmt="none", ecolor="black", capsize=3)
         for at, value in zip(x, values, strict=True):
@@ -152,7 +152,7 @@ def confusion(figures: dict[str, Any]) -> Figure:
             )
     axes.set_xticks(range(len(LABELS)), LABELS)
     axes.set_yticks(range(len(LABELS)), LABELS)
-    repeats = plural(figures["repeats"], "repeat", "repeats")
+    repeats = counted(figures["repeats"], "repeat")
     axes.set(xlabel="answer", ylabel="truth", title=f"Out of fold, mean of {repeats}")
     return figure
 

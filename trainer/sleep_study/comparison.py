@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from edge_app.counted import counted
 from trainer.experiment import Split
 from trainer.recipe import Recipe
 from trainer.sleep_study.people_left_out import folds_of, laid_out, on_its_own, people_left_out
@@ -86,7 +87,8 @@ def compare(
     figures = {way.name: way_figures(way) for way in ways}
     differences = {name: gains(first, second) for name, first, second in pairs}
     expert = next(iter(figures.values()))["expert_changes_per_hour"]
-    title = f"{everyone.name}, each left out, every row: mean ± sd over {study.repeats} seed(s)"
+    seeds = counted(study.repeats, "seed")
+    title = f"{everyone.name}, each left out, every row: mean ± sd over {seeds}"
     console.print(ways_table(f"{title}; expert {expert:.1f} changes/h", figures))
     console.print(people_table(figures))
     console.print(gains_table(differences))

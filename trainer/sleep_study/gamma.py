@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from edge_app.counted import counted
 from trainer.experiments.seq_sleep_net_study import TABLE_1
 from trainer.fold_figures import spread_text
 from trainer.recipe import Recipe
@@ -56,7 +57,7 @@ def sweep(
     differences = {
         f"gamma {gamma:g} - gamma {first:g}": gains(ways[first], ways[gamma]) for gamma in others
     }
-    title = f"{everyone.name}, each left out: mean ± sd over {study.repeats} seed(s)"
+    title = f"{everyone.name}, each left out: mean ± sd over {counted(study.repeats, 'seed')}"
     console.print(gamma_table(title, figures))
     console.print(gains_table(differences))
     return {

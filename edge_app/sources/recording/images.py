@@ -52,7 +52,10 @@ class ImageRecording:
         _read_rgb(self._files[0])
         self.assumptions: tuple[str, ...] = ()
         if rate_hz is None:
-            self.assumptions = ("pictures taken as 1 a second, another rate with --rate-hz",)
+            self.assumptions = (
+                "pictures have no times: taken as 1 a second, so that seconds count pictures;"
+                " another rate with --rate-hz",
+            )
         self.info = StreamInfo(
             name=name or path.name,
             kind="video",

@@ -95,7 +95,7 @@ def find_columns(path: Path, head: list[str], wanted: ColumnMap | None) -> Colum
         asked = dict(zip(IMU_CHANNELS, wanted.axes, strict=True)) if wanted else {}
         refuse(
             path,
-            f"missing column(s) {', '.join(asked.get(axis, axis) for axis in missing)}",
+            f"missing columns: {', '.join(asked.get(axis, axis) for axis in missing)}",
             "Rename the columns in the file to acc_x, acc_y, acc_z, gyr_x, gyr_y, gyr_z",
             expected="acc_x, acc_y, acc_z, gyr_x, gyr_y, gyr_z (also AccX, gyro_x, GyrX [deg/s])",
             got=", ".join(names) or "no line of column names",

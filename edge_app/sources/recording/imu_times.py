@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_app.contracts import Float64Array
+from edge_app.counted import counted
 from edge_app.sources.recording.protocol import refuse
 
 _SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
@@ -117,7 +118,7 @@ def from_counter(path: Path, counter: Float64Array, rate_hz: float) -> Stamps:
     _refuse_going_back(path, "packet counter", steps)
     lost = int((steps[steps > 1] - 1).sum())
     if lost:
-        said += (f"{lost} packets are lost, by the counter; they are left out as gaps",)
+        said += (f"{counted(lost, 'packet')} lost, by the counter; left out as gaps",)
     return Stamps((counter - counter[0]) / rate_hz, rate_hz, said)
 
 
@@ -129,7 +130,7 @@ def _refuse_going_back(path: Path, what: str, steps: Float64Array) -> None:
             f"the {what} goes back at row {int(back[0]) + 2} of numbers: the sensor was restarted, "
             "or two recordings are in one file",
             "Split the file there",
-            got=f"{back.size} step(s) back",
+            got=f"{counted(back.size, 'step')} back",
         )
 
 

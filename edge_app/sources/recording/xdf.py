@@ -161,7 +161,7 @@ def _choose_stream(
         how = "STREAM/CHANNEL" if kind == "eeg" else "STREAM"
         refuse(
             path,
-            f"{len(fitting) or 'no'} {kind.upper()} stream(s) fit",
+            f"{len(fitting) or 'no'} {kind.upper()} streams fit",
             f"Name one with --channel {how}" if fitting else "Name another file or task",
             expected=f"one of type {' or '.join(sorted(_TYPES[kind]))}",
             got=listed,
@@ -186,7 +186,7 @@ def _choose_columns(
     if missing:
         refuse(
             path,
-            f"stream {stream.name} lacks the channel(s) {', '.join(missing)}",
+            f"stream {stream.name} lacks channels: {', '.join(missing)}",
             "Label the channels acc_x, acc_y, acc_z, gyr_x, gyr_y, gyr_z in the recorder",
             got=", ".join(stream.labels),
         )
