@@ -356,3 +356,32 @@ def test_kept_channels_stay_in_their_order_when_nothing_is_cut() -> None:
     wide = FaceVgg(7, (4, 6))
     same = narrowed(wide.state_dict(), (4, 6))
     assert all(torch.equal(tensor, same[name]) for name, tensor in wide.state_dict().items())
+
+
+def test_a_network_begins_at_the_mean_of_runs_and_says_so(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    runs = [finished(tmp_path / name, channels=[4, 8]) for name in ("one", "two", "three")]
+    for run in runs:
+        by = Provenance("emotion", "trainer fit", "0123abcd", "2 cores", "Python", "2026-11-21")
+        (run / "run.json").write_text(json.dumps(asdict(by)))
+    weights = [torch.load(run / "best.pt", weights_only=False)["weights"] for run in runs]
+    options = EmotionOptions.model_validate({"channels": [4, 8], "narrowed_from": runs})
+    experiment = EmotionExperiment(options)
+    model = experiment.build_model()
+    experiment.start(model)
+    for name, value in model.state_dict().items():
+        one, two, three = (each[name].numpy().astype(np.float64) for each in weights)
+        np.testing.assert_allclose(value, (one + two + three) / 3, atol=1e-6, err_msg=name)
+    said = experiment.story()
+    assert said.startswith("Started from the mean of the weights of one (pass 1, ")
+    assert "two (pass 1" in said
+    assert "three (pass 1" in said
+
+
+@pytest.mark.parametrize("none", [None, []])
+def test_a_network_begins_with_random_weights_where_no_run_is_named(none: object) -> None:
+    options = EmotionOptions.model_validate({"channels": [4, 8], "narrowed_from": none})
+    assert options.narrowed_from == ()
+    assert EmotionOptions.model_validate({"narrowed_from": "runs/one"}).narrowed_from == (
+        Path("runs/one"),
+    )
