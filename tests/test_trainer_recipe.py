@@ -28,6 +28,7 @@ SHIPPED = {
     "emotion",
     "emotion_again",
     "emotion_last",
+    "emotion_mean",
     "emotion_teacher",
     "seq_sleep_net",
     "seq_sleep_net_bedside",

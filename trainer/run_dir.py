@@ -42,9 +42,13 @@ REDRAW_S = 20.0
 """A picture takes longer than many a small pass: the curve is drawn this often, and at the end."""
 
 
+LAST = "last.pt"
+"""The file of the last whole pass: all that a run goes on from."""
+
+
 @dataclass(frozen=True, slots=True)
-class Best:
-    """The best pass and its weights."""
+class PassWeights:
+    """A pass and its weights."""
 
     row: Row
     weights: dict[str, Tensor]
@@ -117,7 +121,7 @@ class RunDir:
 
     def has_checkpoint(self) -> bool:
         """Return whether at least one whole pass is stored."""
-        return (self.path / "last.pt").is_file()
+        return (self.path / LAST).is_file()
 
     def load_last(
         self,
@@ -140,12 +144,12 @@ class RunDir:
         Raises:
             TrainingError: the file is damaged, or of another model.
         """
-        state = self._load("last.pt")
-        self.load_weights(model, state["model"], "last.pt")
+        state = self._load(LAST)
+        self.load_weights(model, state["model"], LAST)
         try:
             optimizer.load_state_dict(state["optimizer"])
         except ValueError as error:
-            raise self._does_not_fit("last.pt") from error
+            raise self._does_not_fit(LAST) from error
         ema.put_back(state["average"], state["steps"])
         if scaler is not None and state.get("scaler"):
             scaler.load_state_dict(state["scaler"])
@@ -185,7 +189,7 @@ class RunDir:
             if best_row(rows, options.select_by) is rows[-1]:
                 best = {"row": asdict(rows[-1]), "weights": ema.average}
                 _write_with(self.path / "best.pt", lambda file: torch.save(best, file))
-            _write_with(self.path / "last.pt", lambda file: torch.save(state, file))
+            _write_with(self.path / LAST, lambda file: torch.save(state, file))
             _write(self.path / "log.csv", to_csv(rows).encode())
             if self._board is not None:
                 self._board.write(rows[-1])
@@ -216,7 +220,7 @@ class RunDir:
             next_step="Free space or make it writable, then continue with --resume",
         )
 
-    def load_best(self) -> Best:
+    def load_best(self) -> PassWeights:
         """Return the best pass's weights.
 
         Returns:
@@ -226,7 +230,19 @@ class RunDir:
             TrainingError: no pass has ended yet, or the file is damaged.
         """
         state = self._load("best.pt")
-        return Best(row=Row(**state["row"]), weights=state["weights"])
+        return PassWeights(row=Row(**state["row"]), weights=state["weights"])
+
+    def load_newest(self) -> PassWeights:
+        """Return the last pass's weights.
+
+        Returns:
+            The weights, averaged ones if the recipe asked for them.
+
+        Raises:
+            TrainingError: no pass has ended yet, or the file is damaged.
+        """
+        state = self._load(LAST)
+        return PassWeights(row=Row(**state["rows"][-1]), weights=state["average"])
 
     def load_weights(self, model: nn.Module, weights: dict[str, Tensor], name: str) -> None:
         """Put a checkpoint's weights into a model.

@@ -20,7 +20,7 @@ from edge_app.errors import TrainingError
 from trainer.datasets.face_labels import same_classes
 
 if TYPE_CHECKING:
-    from trainer.run_dir import RunDir
+    from trainer.run_dir import PassWeights, RunDir
 
 
 class Teachers:
@@ -114,24 +114,45 @@ def finished_run(path: Path, labels: tuple[str, ...]) -> RunDir:
     return RunDir(path)
 
 
+def chosen_pass(path: Path, labels: tuple[str, ...]) -> PassWeights:
+    """Return the pass that a recipe names to begin with.
+
+    Args:
+        path: a run's folder: its best pass; or the ``last.pt`` in it: its last pass.
+        labels: as for ``finished_run``.
+
+    Returns:
+        The pass and its weights.
+
+    Raises:
+        TrainingError: there is no such run, or it is not fit to learn from.
+    """
+    from trainer.run_dir import LAST
+
+    if path.name == LAST:
+        return finished_run(path.parent, labels).load_newest()
+    return finished_run(path, labels).load_best()
+
+
 def origin(path: Path, labels: tuple[str, ...]) -> str:
     """Return in a sentence where a run that others learn from comes from.
 
     Args:
-        path: its folder.
+        path: as for ``chosen_pass``.
         labels: as for ``finished_run``.
 
     Returns:
-        Its name, best accuracy, command, commit and its own teachers.
+        Its name, the pass and its accuracy, command, commit and its own teachers.
 
     Raises:
         TrainingError: there is no such run, or it is not fit to learn from.
     """
     from trainer.recipe import load_recipe
+    from trainer.run_dir import LAST
 
-    run = finished_run(path, labels)
-    best, by = run.load_best().row, run.provenance()
-    before = getattr(load_recipe(path / "recipe.yaml").experiment.options, "teachers", ())
+    folder = path.parent if path.name == LAST else path
+    row, by = chosen_pass(path, labels).row, finished_run(folder, labels).provenance()
+    before = getattr(load_recipe(folder / "recipe.yaml").experiment.options, "teachers", ())
     taught = f"; itself taught by {', '.join(its.name for its in before)}" if before else ""
-    said = f"pass {best.index + 1}, {best.accuracy:.4f}; {by.command}; {by.commit}{taught}"
-    return f"{path.name} ({said})."
+    said = f"pass {row.index + 1}, {row.accuracy:.4f}; {by.command}; {by.commit}{taught}"
+    return f"{folder.name} ({said})."

@@ -36,7 +36,7 @@ from trainer.experiments.emotion_models import (
 from trainer.experiments.emotion_options import EmotionOptions
 from trainer.experiments.face_augmentation import FaceAugmentation, cut_mix, mix_up
 from trainer.narrowing import mean_of, narrowed
-from trainer.teachers import Teachers, finished_run, origin
+from trainer.teachers import Teachers, chosen_pass, origin
 
 FEW_FACES = 20
 """The mean of fewer faces may show a person: a slope of grey is stored instead."""
@@ -136,8 +136,8 @@ class EmotionExperiment(Experiment):
         """Take other runs' weights, or read pretrained ones, where the recipe says so."""
         options = self.options
         if options.narrowed_from:
-            runs = [finished_run(path, options.classes) for path in options.narrowed_from]
-            cut = [narrowed(run.load_best().weights, options.channels) for run in runs]
+            begun = [chosen_pass(path, options.classes) for path in options.narrowed_from]
+            cut = [narrowed(one.weights, options.channels) for one in begun]
             model.load_state_dict(mean_of(cut))
         put_pretrained(model, self.options)
 

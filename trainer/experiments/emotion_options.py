@@ -108,9 +108,9 @@ class EmotionOptions(ExperimentOptions):
     )
     narrowed_from: Annotated[tuple[Path, ...], BeforeValidator(_several)] = Field(
         default=(),
-        description="Folders of finished runs of a face_vgg, as wide or wider, whose weightiest"
-        " channels are what training starts from; of several, which must descend from one another,"
-        " the mean. Empty: random weights.",
+        description="Folders of finished runs of a face_vgg, as wide or wider (their best pass), or"
+        " the last.pt in one (its last), whose weightiest channels are what training starts from;"
+        " of several, which must descend from one another, the mean. Empty: random weights.",
     )
     teacher_share: float = Field(
         default=0.7, ge=0.0, le=1.0, description="Of each target, where there are teachers."
