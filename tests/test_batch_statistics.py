@@ -16,6 +16,8 @@ from torch import Tensor, nn  # noqa: E402
 from tests.test_trainer_fit import recipe, run, without_time  # noqa: E402
 from tests.toy_experiment import FEATURES, LABELS, ToyExperiment, ToyOptions  # noqa: E402
 from trainer.batch_statistics import measure_statistics  # noqa: E402
+from trainer.experiment import Split  # noqa: E402
+from trainer.fit import plain_batches  # noqa: E402
 from trainer.run_dir import RunDir  # noqa: E402
 
 AWAY = 50.0
@@ -81,3 +83,16 @@ def test_a_run_that_was_cut_goes_on_alike(tmp_path: Path) -> None:
         run(shifted(interrupt_in_call=25, statistics_from=100), tmp_path / "cut")
     resumed = run(shifted(statistics_from=100), tmp_path / "cut", resume=True)
     assert without_time(resumed) == without_time(whole)
+
+
+def test_the_examples_are_drawn_from_all_of_a_sorted_split() -> None:
+    n = 1000  # one class after the other, as folders of classes are read
+    split = Split(
+        (torch.arange(n).float()[:, None],), torch.arange(n) // 200, np.full(n, "a"), "sorted"
+    )
+    options = recipe(statistics_from=200, batch=50).fit
+    batches = [batch.flatten().numpy() for (batch,) in plain_batches(split, options)]
+    assert [len(batch) for batch in batches] == [50] * 4
+    assert len(np.unique(np.concatenate(batches))) == 200
+    for batch in batches:
+        assert set(np.unique(batch // 200)) == {0, 1, 2, 3, 4}

@@ -241,17 +241,17 @@ def to_layout(inputs: tuple[Tensor, ...], options: FitOptions) -> tuple[Tensor, 
 
 
 def plain_batches(split: Split, options: FitOptions) -> Iterator[tuple[Tensor, ...]]:
-    """Yield examples as they are, spread evenly over the split, in batches of training.
+    """Yield examples as they are, drawn from all of the split: neighbours there may be alike.
 
     Args:
         split: what is learnt from.
-        options: ``statistics_from``, how many; batch and memory order.
+        options: ``statistics_from``, how many, always the same; batch and memory order.
 
     Yields:
         Inputs of the model.
     """
-    n = len(split.targets)
-    chosen = torch.arange(0, n, max(n // options.statistics_from, 1))[: options.statistics_from]
+    drawn = torch.randperm(len(split.targets), generator=torch.Generator().manual_seed(0))
+    chosen = drawn[: options.statistics_from]
     for rows in torch.tensor_split(chosen, math.ceil(len(chosen) / options.batch)):
         yield to_layout(split.batch(rows), options)
 
