@@ -1,8 +1,9 @@
-"""A narrower network that starts from a wider one: in each stage the weightiest channels are kept.
+"""Where a network begins: cut out of a wider one, or at the mean of several.
 
-A channel weighs as much as the gains of the batch normalisations behind it (Liu et al. 2017, arXiv
-1708.06519). The cut costs accuracy that a few passes of training win back; it saves the passes that
-a start from random weights would need. A network as narrow already lends all of its channels.
+Of a wider one the weightiest channels of each stage are kept. A channel weighs as much as the gains
+of the batch normalisations behind it (Liu et al. 2017, arXiv 1708.06519). The cut costs accuracy
+that a few passes of training win back; it saves the passes that a start from random weights would
+need. A network as narrow already lends all of its channels.
 """
 
 from __future__ import annotations
